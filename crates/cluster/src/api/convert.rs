@@ -1,0 +1,261 @@
+//! From the spec as written to the spec as meant. What a later version builds is refused by name here,
+//! never ignored: a group that does less than it says is worse than one that says why it does nothing.
+
+use super::detect::{CriticalContainersSpec, Detect, HttpGet, Probe, Scheme, TripwireMode};
+use super::duration::Duration;
+use super::selector::Selector;
+use super::spec::{
+    ActiveStandbySpec, Candidates, DeletionPolicy, Election, ElectionMode, Failback, FailbackPolicy,
+    OldActive, OrderBy, Traffic, WhenNoCandidate,
+};
+use hotstandby_core::spec::{self as core, GroupSpec, ProbeKind, SpecError, Timing};
+use std::sync::Arc;
+use std::time::Duration as StdDuration;
+
+/// The shortest and longest `failback.delay`.
+const FAILBACK_DELAY: (StdDuration, StdDuration) =
+    (StdDuration::from_secs(1), StdDuration::from_secs(24 * 3600));
+
+/// A spec that was checked: all that the rest of the program needs of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// What the core decides by.
+    pub group: GroupSpec,
+    /// Which pods are members.
+    pub selector: Selector,
+    /// Which containers are critical.
+    pub critical_containers: CriticalContainers,
+    /// `spec.paused`; the annotation is looked at apart from it.
+    pub paused: bool,
+}
+
+/// Which containers are critical.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CriticalContainers {
+    /// By name.
+    pub names: Vec<Arc<str>>,
+    /// By an environment variable: its name and the value that marks.
+    pub env: Option<(Arc<str>, Arc<str>)>,
+}
+
+impl CriticalContainers {
+    /// Whether a container of this name, with these literal environment variables, is critical.
+    pub fn contains<'a>(&self, name: &str, env: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {
+        self.names.iter().any(|one| **one == *name)
+            || self
+                .env
+                .as_ref()
+                .is_some_and(|(key, value)| env.into_iter().any(|(k, v)| *k == **key && *v == **value))
+    }
+
+    /// Whether no container is critical, so that none has to be looked at.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.env.is_none()
+    }
+}
+
+impl TryFrom<&ActiveStandbySpec> for GroupSpec {
+    type Error = SpecError;
+
+    fn try_from(spec: &ActiveStandbySpec) -> Result<Self, SpecError> {
+        spec.check().map(|checked| checked.group)
+    }
+}
+
+impl ActiveStandbySpec {
+    /// Checks everything and gives what the rest of the program needs, or names the first field that is wrong.
+    pub fn check(&self) -> Result<Checked, SpecError> {
+        // Destructured without `..`: a new field must be converted or refused here.
+        let Self {
+            selector,
+            election,
+            traffic,
+            role_label,
+            detect,
+            candidates,
+            failback,
+            old_active,
+            notify,
+            paused,
+            deletion_policy,
+            adopt_service,
+        } = self;
+        check_election(election)?;
+        refuse_if(role_label.is_some(), "spec.roleLabel", "role labels")?;
+        refuse_if(*old_active == OldActive::Delete, "spec.oldActive", "deletion of the old active")?;
+        refuse_if(!notify.is_empty(), "spec.notify", "notices to the new active")?;
+        refuse_if(*adopt_service, "spec.adoptService", "deletion of foreign endpoints")?;
+        let Detect { probe, period, timeout, failure_threshold, tripwire, critical_containers: _ } = detect;
+        let (services, when_no_candidate) = convert_traffic(traffic);
+        let Candidates { prefer_nodes, order } = candidates;
+        let group = GroupSpec {
+            services,
+            when_no_candidate,
+            probe: convert_probe(probe.as_ref())?,
+            timing: convert_timing(period, timeout, *failure_threshold)?,
+            tripwire: match tripwire.mode {
+                TripwireMode::Auto => core::TripwireMode::Auto,
+                TripwireMode::Off => core::TripwireMode::Off,
+            },
+            order: convert_order(order)?,
+            prefer_nodes: prefer_nodes.as_ref().map(|nodes| nodes.match_labels.clone()).unwrap_or_default(),
+            failback: convert_failback(failback)?,
+            deletion_policy: match deletion_policy {
+                DeletionPolicy::Delete => core::DeletionPolicy::Delete,
+                DeletionPolicy::Orphan => core::DeletionPolicy::Orphan,
+            },
+        };
+        group.check()?;
+        Ok(Checked {
+            group,
+            selector: Selector::new(selector, "spec.selector")?,
+            critical_containers: self.critical_containers(),
+            paused: *paused,
+        })
+    }
+
+    /// Which containers are critical.
+    pub fn critical_containers(&self) -> CriticalContainers {
+        let CriticalContainersSpec { names, env } = &self.detect.critical_containers;
+        CriticalContainers {
+            names: names.iter().map(|name| name.as_str().into()).collect(),
+            env: env.as_ref().map(|mark| (mark.name.as_str().into(), mark.value.as_str().into())),
+        }
+    }
+}
+
+fn refuse_if(wanted: bool, field: &str, what: &str) -> Result<(), SpecError> {
+    if !wanted {
+        return Ok(());
+    }
+    Err(SpecError::new(field, format!("{what} cannot be done by this version of hotstandby"), "remove it"))
+}
+
+fn check_election(election: &Election) -> Result<(), SpecError> {
+    let Election { mode, lease } = election;
+    refuse_if(*mode == ElectionMode::Pods, "spec.election.mode", "election by the pods")?;
+    refuse_if(*mode == ElectionMode::External, "spec.election.mode", "election by somebody else")?;
+    if lease.is_some() {
+        let problem = "is given although the mode is Controller, whose seat is hotstandby's own";
+        return Err(SpecError::new("spec.election.lease", problem, "remove it"));
+    }
+    Ok(())
+}
+
+fn convert_traffic(traffic: &Traffic) -> (Vec<Arc<str>>, core::WhenNoCandidate) {
+    let Traffic { services, when_no_candidate } = traffic;
+    let services = services.iter().map(|service| service.name.as_str().into()).collect();
+    let when_no_candidate = match when_no_candidate {
+        WhenNoCandidate::Keep => core::WhenNoCandidate::Keep,
+        WhenNoCandidate::Clear => core::WhenNoCandidate::Clear,
+    };
+    (services, when_no_candidate)
+}
+
+fn convert_probe(probe: Option<&Probe>) -> Result<ProbeKind, SpecError> {
+    let Some(Probe { http_get, tcp_socket, grpc }) = probe else { return Ok(ProbeKind::DefaultTcp) };
+    refuse_if(grpc.is_some(), "spec.detect.probe.grpc", "gRPC probes")?;
+    match (http_get, tcp_socket) {
+        (Some(http), None) => convert_http(http),
+        (None, Some(tcp)) => tcp.port.check("spec.detect.probe.tcpSocket.port").map(ProbeKind::Tcp),
+        (Some(_), Some(_)) => {
+            Err(SpecError::new("spec.detect.probe", "has two kinds of probe", "keep one of them"))
+        }
+        (None, None) => {
+            let remedy = "write httpGet or tcpSocket, or remove probe for a TCP connect to the target port";
+            Err(SpecError::new("spec.detect.probe", "has no kind of probe", remedy))
+        }
+    }
+}
+
+fn convert_http(http: &HttpGet) -> Result<ProbeKind, SpecError> {
+    let field = "spec.detect.probe.httpGet";
+    let HttpGet { path, port, scheme, host } = http;
+    // Both go into the request as they are: a line break would make two requests of one.
+    for (name, text) in [("path", Some(path)), ("host", host.as_ref())] {
+        if text.is_some_and(|text| text.is_empty() || !text.chars().all(|c| c.is_ascii_graphic())) {
+            let remedy = "write printable ASCII characters without spaces";
+            return Err(SpecError::new(
+                format!("{field}.{name}"),
+                "is empty or has other characters",
+                remedy,
+            ));
+        }
+    }
+    Ok(ProbeKind::Http {
+        port: port.check(&format!("{field}.port"))?,
+        path: path.as_str().into(),
+        tls: *scheme == Scheme::Https,
+        host: host.as_deref().map(Into::into),
+    })
+}
+
+fn convert_timing(
+    period: &Duration,
+    timeout: &Duration,
+    failure_threshold: i32,
+) -> Result<Timing, SpecError> {
+    let failure_threshold = u32::try_from(failure_threshold).map_err(|_| {
+        let problem = format!("{failure_threshold} is not within 1 <= value <= 100");
+        SpecError::new("spec.detect.failureThreshold", problem, "write a number such as 3")
+    })?;
+    Ok(Timing {
+        period: parse_duration(period, "spec.detect.period")?,
+        timeout: parse_duration(timeout, "spec.detect.timeout")?,
+        failure_threshold,
+    })
+}
+
+fn parse_duration(duration: &Duration, field: &str) -> Result<StdDuration, SpecError> {
+    let remedy = "write whole numbers with h, m, s or ms, such as 200ms or 1m30s";
+    duration.parse().map_err(|bad| SpecError::new(field, bad.to_string(), remedy))
+}
+
+fn convert_order(order: &[OrderBy]) -> Result<Vec<core::OrderBy>, SpecError> {
+    for (index, one) in order.iter().enumerate() {
+        if order.iter().skip(index + 1).any(|other| other == one) {
+            let problem = format!("{one:?} is named twice");
+            return Err(SpecError::new("spec.candidates.order", problem, "name each criterion once"));
+        }
+    }
+    Ok(order
+        .iter()
+        .map(|one| match one {
+            OrderBy::Priority => core::OrderBy::Priority,
+            OrderBy::NewestRevision => core::OrderBy::NewestRevision,
+            OrderBy::LongestReady => core::OrderBy::LongestReady,
+            OrderBy::OldestStart => core::OrderBy::OldestStart,
+            OrderBy::Name => core::OrderBy::Name,
+        })
+        .collect())
+}
+
+fn convert_failback(failback: &Failback) -> Result<core::Failback, SpecError> {
+    let field = "spec.failback.delay";
+    match (failback.policy, &failback.delay) {
+        (FailbackPolicy::Never, None) => Ok(core::Failback::Never),
+        (FailbackPolicy::Never, Some(_)) => Err(SpecError::new(
+            field,
+            "is given although the policy is Never",
+            "remove it, or write policy: AfterDelay",
+        )),
+        (FailbackPolicy::AfterDelay, None) => Err(SpecError::new(
+            field,
+            "is missing, which AfterDelay does not allow",
+            "write a delay such as 60s",
+        )),
+        (FailbackPolicy::AfterDelay, Some(text)) => {
+            let delay = parse_duration(text, field)?;
+            let (shortest, longest) = FAILBACK_DELAY;
+            if delay < shortest || delay > longest {
+                let problem = format!("{delay:?} is not within 1s <= delay <= 24h");
+                return Err(SpecError::new(field, problem, "write a delay such as 60s"));
+            }
+            Ok(core::Failback::AfterDelay(delay))
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "convert_tests.rs"]
+mod tests;

@@ -1,0 +1,157 @@
+//! One test per way a spec is taken or refused.
+
+use super::*;
+use hotstandby_core::spec::PortRef;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A spec as YAML would give it: the smallest one, with `change` merged in.
+fn spec(change: Value) -> ActiveStandbySpec {
+    let mut spec = json!({"selector": {"matchLabels": {"app": "web"}}, "traffic": {"services": [{"name": "web-active"}]}});
+    merge(&mut spec, change);
+    serde_json::from_value(spec).unwrap()
+}
+
+fn merge(into: &mut Value, change: Value) {
+    match (into, change) {
+        (Value::Object(into), Value::Object(change)) => {
+            for (key, value) in change {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, change) => *into = change,
+    }
+}
+
+fn refused(change: Value) -> SpecError {
+    spec(change).check().unwrap_err()
+}
+
+#[test]
+fn smallest_spec_takes_the_defaults_of_the_core() {
+    let checked = spec(json!({})).check().unwrap();
+    assert_eq!(checked.group, GroupSpec::for_services(["web-active".into()]));
+    assert!(checked.critical_containers.is_empty());
+    assert!(!checked.paused);
+    assert!(checked.selector.matches(&BTreeMap::from([("app".into(), "web".into())])));
+}
+
+#[test]
+fn everything_offered_arrives() {
+    let checked = spec(json!({
+        "election": {"mode": "Controller"},
+        "traffic": {"services": [{"name": "a"}, {"name": "b"}], "whenNoCandidate": "Clear"},
+        "detect": {
+            "probe": {"httpGet": {"path": "/health", "port": "http", "scheme": "HTTPS", "host": "web.example"}},
+            "period": "200ms", "timeout": "150ms", "failureThreshold": 5, "tripwire": {"mode": "Off"},
+            "criticalContainers": {"names": ["main"], "env": {"name": "pwcriticality", "value": "critical"}},
+        },
+        "candidates": {"preferNodes": {"matchLabels": {"zone": "a"}}, "order": ["OldestStart", "Name"]},
+        "failback": {"policy": "AfterDelay", "delay": "1m30s"},
+        "oldActive": "Keep", "paused": true, "deletionPolicy": "Orphan", "adoptService": false, "notify": [],
+    }))
+    .check()
+    .unwrap();
+    let expected = GroupSpec {
+        services: vec!["a".into(), "b".into()],
+        when_no_candidate: core::WhenNoCandidate::Clear,
+        probe: ProbeKind::Http {
+            port: PortRef::Name("http".into()),
+            path: "/health".into(),
+            tls: true,
+            host: Some("web.example".into()),
+        },
+        timing: Timing {
+            period: StdDuration::from_millis(200),
+            timeout: StdDuration::from_millis(150),
+            failure_threshold: 5,
+        },
+        tripwire: core::TripwireMode::Off,
+        order: vec![core::OrderBy::OldestStart, core::OrderBy::Name],
+        prefer_nodes: BTreeMap::from([("zone".into(), "a".into())]),
+        failback: core::Failback::AfterDelay(StdDuration::from_secs(90)),
+        deletion_policy: core::DeletionPolicy::Orphan,
+    };
+    assert_eq!(checked.group, expected);
+    assert!(checked.paused);
+    let critical = checked.critical_containers;
+    assert!(critical.contains("main", []));
+    assert!(critical.contains("other", [("pwcriticality", "critical")]));
+    assert!(!critical.contains("other", [("pwcriticality", "no")]));
+    assert!(!critical.contains("other", [("else", "critical")]));
+}
+
+#[test]
+fn tcp_probe_arrives() {
+    let checked = spec(json!({"detect": {"probe": {"tcpSocket": {"port": 5432}}}})).check().unwrap();
+    assert_eq!(checked.group.probe, ProbeKind::Tcp(PortRef::Number(5432)));
+}
+
+#[test]
+fn what_later_versions_build_is_refused_by_name() {
+    let lease = json!({"name": "x"});
+    for (change, field) in [
+        (json!({"election": {"mode": "Pods", "lease": lease}}), "spec.election.mode"),
+        (json!({"election": {"mode": "External", "lease": lease}}), "spec.election.mode"),
+        (json!({"roleLabel": {"key": "role"}}), "spec.roleLabel"),
+        (json!({"detect": {"probe": {"grpc": {"port": 1}}}}), "spec.detect.probe.grpc"),
+        (json!({"oldActive": "Delete"}), "spec.oldActive"),
+        (json!({"notify": [{"udp": {"port": 10001, "message": "Go"}}]}), "spec.notify"),
+        (json!({"adoptService": true}), "spec.adoptService"),
+    ] {
+        let error = refused(change);
+        assert_eq!(error.field, field);
+        assert!(error.problem.contains("this version"), "{error}");
+        assert_eq!(error.remedy, "remove it");
+    }
+}
+
+#[test]
+fn what_the_schema_refuses_is_refused_here_too() {
+    let delay = json!({"policy": "AfterDelay", "delay": "100ms"});
+    for (change, field) in [
+        (json!({"election": {"lease": {"name": "x"}}}), "spec.election.lease"),
+        (json!({"selector": {"matchLabels": {"a b": "c"}}}), "spec.selector.matchLabels"),
+        (json!({"traffic": {"services": []}}), "spec.traffic.services"),
+        (json!({"traffic": {"services": [{"name": "a"}, {"name": "a"}]}}), "spec.traffic.services"),
+        (json!({"detect": {"probe": {}}}), "spec.detect.probe"),
+        (
+            json!({"detect": {"probe": {"tcpSocket": {"port": 1}, "httpGet": {"port": 1}}}}),
+            "spec.detect.probe",
+        ),
+        (json!({"detect": {"probe": {"tcpSocket": {"port": 0}}}}), "spec.detect.probe.tcpSocket.port"),
+        (json!({"detect": {"probe": {"httpGet": {"port": "-"}}}}), "spec.detect.probe.httpGet.port"),
+        (
+            json!({"detect": {"probe": {"httpGet": {"port": 1, "path": "x"}}}}),
+            "spec.detect.probe.httpGet.path",
+        ),
+        (
+            json!({"detect": {"probe": {"httpGet": {"port": 1, "path": "/a\r\nb"}}}}),
+            "spec.detect.probe.httpGet.path",
+        ),
+        (
+            json!({"detect": {"probe": {"httpGet": {"port": 1, "host": "a b"}}}}),
+            "spec.detect.probe.httpGet.host",
+        ),
+        (json!({"detect": {"period": "1 s"}}), "spec.detect.period"),
+        (json!({"detect": {"period": "10ms"}}), "spec.detect.period"),
+        (json!({"detect": {"timeout": "fast"}}), "spec.detect.timeout"),
+        (json!({"detect": {"period": "200ms"}}), "spec.detect.timeout"),
+        (json!({"detect": {"failureThreshold": -1}}), "spec.detect.failureThreshold"),
+        (json!({"detect": {"failureThreshold": 0}}), "spec.detect.failureThreshold"),
+        (json!({"candidates": {"order": ["Name", "Name"]}}), "spec.candidates.order"),
+        (json!({"failback": {"delay": "60s"}}), "spec.failback.delay"),
+        (json!({"failback": {"policy": "AfterDelay"}}), "spec.failback.delay"),
+        (json!({"failback": delay}), "spec.failback.delay"),
+    ] {
+        let text = change.to_string();
+        assert_eq!(refused(change).field, field, "{text}");
+    }
+}
+
+#[test]
+fn empty_selector_is_refused() {
+    let spec: ActiveStandbySpec =
+        serde_json::from_value(json!({"selector": {}, "traffic": {"services": [{"name": "a"}]}})).unwrap();
+    assert_eq!(spec.check().unwrap_err().field, "spec.selector");
+}

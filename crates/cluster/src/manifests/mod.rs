@@ -1,0 +1,1 @@
+//! The install YAML, generated from Rust data.
