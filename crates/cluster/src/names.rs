@@ -1,0 +1,40 @@
+//! Names that are contracts: annotations, labels, and how objects of ours are called.
+
+/// Our API group, and the value of `endpointslice.kubernetes.io/managed-by` on our slices.
+pub const GROUP: &str = "hotstandby.dev";
+/// The controller mark: which install a projection belongs to.
+pub const CONTROLLER: &str = "hotstandby.dev/controller";
+/// The default of `--controller-name`.
+pub const DEFAULT_CONTROLLER: &str = "hotstandby.dev/controller";
+/// UID of the seat a projection follows.
+pub const SEAT_UID: &str = "hotstandby.dev/seat-uid";
+/// Term of the seat a projection follows.
+pub const TERM: &str = "hotstandby.dev/term";
+/// Why the holder is active.
+pub const REASON: &str = "hotstandby.dev/reason";
+/// Since when, RFC 3339 with milliseconds.
+pub const SINCE: &str = "hotstandby.dev/since";
+/// UID of the holding pod, on the seat.
+pub const HOLDER_UID: &str = "hotstandby.dev/holder-uid";
+/// Name of the holding pod, on the seat: with the UID and the term it seals the record.
+pub const HOLDER_NAME: &str = "hotstandby.dev/holder-name";
+/// UID of the group, on seat and slices.
+pub const GROUP_UID: &str = "hotstandby.dev/group-uid";
+/// Kind of the group's object (`cr` or `svc`), on the seat.
+pub const GROUP_KIND: &str = "hotstandby.dev/group-kind";
+/// Namespace of the group, on seat and slices.
+pub const GROUP_NAMESPACE: &str = "hotstandby.dev/group-namespace";
+/// Name of the group, on seat and slices.
+pub const GROUP_NAME: &str = "hotstandby.dev/group-name";
+/// What removal of the group leaves behind, on seat and slices.
+pub const DELETION_POLICY: &str = "hotstandby.dev/deletion-policy";
+/// The request for a planned move, on the group.
+pub const SWITCHOVER: &str = "hotstandby.dev/switchover";
+/// `"true"` pauses the group.
+pub const PAUSED: &str = "hotstandby.dev/paused";
+/// A pod's priority.
+pub const PRIORITY: &str = "hotstandby.dev/priority";
+/// Label on our slices that says who manages them.
+pub const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
+/// Label on a slice that names its Service.
+pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";

@@ -1,0 +1,181 @@
+//! What a group asks for. Each action is data that carries its own precondition; whoever executes it checks
+//! that at the moment of writing and reports the outcome back as an [`crate::observation::Observation`].
+
+use crate::ids::{Rv, Term, Uid};
+use crate::reason::Reason;
+use crate::report::{Report, Stages};
+use crate::view::{Family, SliceContent};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Names one request among those under way, so that late answers are told from fresh ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// A member by name and UID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberRef {
+    /// Pod name.
+    pub name: Arc<str>,
+    /// Pod UID.
+    pub uid: Uid,
+}
+
+/// Something the shell shall do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Read the seat and these pods live, in parallel.
+    Verify {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// Holder and successor, as far as there are any.
+        pods: Vec<MemberRef>,
+    },
+    /// Write the seat, if it is still as the precondition says.
+    WriteSeat {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// What must still hold.
+        precondition: Precondition,
+        /// What to write.
+        seat: SeatWrite,
+    },
+    /// Write one slice, if it is still as the precondition says.
+    WriteSlice {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// The Service.
+        service: Arc<str>,
+        /// Its UID: the slice's owner.
+        service_uid: Uid,
+        /// The family.
+        family: Family,
+        /// What must still hold.
+        precondition: Precondition,
+        /// What to write.
+        content: SliceContent,
+    },
+    /// Probe this member at this time, or at once if that is past.
+    ProbeAt {
+        /// The member.
+        uid: Uid,
+        /// When.
+        at: Duration,
+    },
+    /// Ask the other replicas whether they reach this member.
+    AskPeers {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// The member.
+        uid: Uid,
+        /// The member's node: what a peer on the same node sees is no evidence.
+        node: Option<Arc<str>>,
+        /// Since when this replica sees it fail: an older success of a peer's proves nothing.
+        failing_since: Duration,
+    },
+    /// Read everything of the group anew, and say so when done.
+    Relist,
+    /// Tell the group's users, once.
+    Tell(Notice),
+    /// The status as it should be; written where it differs.
+    Publish(Box<Report>),
+    /// A change of the seat is complete: its stage times, for metrics and history.
+    Completed(Change),
+}
+
+/// What must hold at the moment of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// No such object exists.
+    Absent,
+    /// The object has this UID and resourceVersion.
+    Unchanged {
+        /// UID.
+        uid: Uid,
+        /// resourceVersion.
+        rv: Rv,
+    },
+}
+
+/// A seat as it shall be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeatWrite {
+    /// The new holder.
+    pub holder: MemberRef,
+    /// The new term.
+    pub term: Term,
+    /// Why.
+    pub reason: Reason,
+    /// When, Unix milliseconds.
+    pub since_ms: i64,
+    /// The group's UID.
+    pub group_uid: Uid,
+    /// Noted on the object for the sweep.
+    pub orphan: bool,
+}
+
+/// An Event to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// Event reason.
+    pub reason: &'static str,
+    /// Event message.
+    pub message: String,
+}
+
+/// A finished change of the seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The term it began.
+    pub term: Term,
+    /// Who held the seat before.
+    pub from: Option<Arc<str>>,
+    /// Who holds it now.
+    pub to: Arc<str>,
+    /// Why.
+    pub reason: Reason,
+    /// When, Unix milliseconds.
+    pub since_ms: i64,
+    /// How long each stage took, if this replica made the change.
+    pub stages: Option<Stages>,
+}
+
+/// What to probe, how, and whether to hold the tripwire: level, not edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeTarget {
+    /// The member.
+    pub uid: Uid,
+    /// Its address.
+    pub ip: IpAddr,
+    /// The port.
+    pub port: u16,
+    /// Its node, to know what a success proves.
+    pub node: Option<Arc<str>>,
+    /// What to send.
+    pub wire: WireProbe,
+    /// Between the starts of two probes.
+    pub period: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// Whether this replica holds the tripwire to it.
+    pub tripwire: bool,
+}
+
+/// What a probe sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WireProbe {
+    /// Connects, nothing more.
+    Tcp,
+    /// One GET.
+    Http {
+        /// The path.
+        path: Arc<str>,
+        /// HTTPS, unverified.
+        tls: bool,
+        /// Host header other than the address.
+        host: Option<Arc<str>>,
+    },
+}

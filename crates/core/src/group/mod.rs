@@ -1,0 +1,217 @@
+//! The group machine: observations in, actions and the next deadline out.
+//!
+//! `observe` only notes; `step` decides on one snapshot. The parts: [`assess`] (facts and verdicts), [`decide`]
+//! (who should hold the seat), [`change`] (how the seat gets there: re-read, peers, the lead's head start,
+//! the write), [`slices`] (traffic follows), [`tell`] (status and notices).
+
+mod assess;
+mod change;
+mod decide;
+mod note;
+mod probes;
+mod slices;
+mod tell;
+
+use crate::action::{Action, ProbeTarget, Ticket};
+use crate::brake::Brake;
+use crate::health::Health;
+use crate::ids::{GroupKey, Now, Rv, Term, Uid};
+use crate::observation::{GroupView, Observation};
+use crate::penalty::Penalty;
+use crate::report::Report;
+use crate::seat::{SeatMarks, SeatRecord, SeatState};
+use crate::spec::GroupSpec;
+use crate::switchover::Answer;
+use crate::view::{MemberView, NodesView, ServiceView};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a step asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// In the order they should be begun.
+    pub actions: Vec<Action>,
+    /// When to step again if nothing is observed before, as monotonic time.
+    pub deadline: Option<Duration>,
+}
+
+/// One group's decision state.
+#[derive(Debug)]
+pub struct Group {
+    key: GroupKey,
+    controller: Arc<str>,
+    lead: bool,
+    /// `None` until first observed: nothing is decided before all four are there and the seat was read.
+    view: Option<GroupView>,
+    members: Option<BTreeMap<Uid, MemberView>>,
+    nodes: Option<NodesView>,
+    services: Option<Vec<ServiceView>>,
+    seat: SeatKnowledge,
+    detection: Detection,
+    penalties: BTreeMap<Uid, Penalty>,
+    brake: Brake,
+    used_facts: VecDeque<(Uid, Rv)>,
+    change: change::Pipeline,
+    slices: slices::Writes,
+    answer: Option<Answer>,
+    told: tell::Told,
+    next_ticket: u64,
+    wake: Option<Duration>,
+}
+
+/// What is known of the seat, and how well.
+#[derive(Debug)]
+struct SeatKnowledge {
+    state: SeatState,
+    /// The watch contradicts what is known, or a write's outcome is open: a live read settles it.
+    doubt: bool,
+    /// The UID of the seat that was read live or written by this replica.
+    settled_uid: Option<Uid>,
+    /// resourceVersions of slices that claimed a newer term than the seat when it was last read live.
+    settled_slices: BTreeSet<Rv>,
+    /// The last record that was sealed and ours, to put an edited or deleted one right.
+    last_good: Option<(Uid, SeatMarks)>,
+    /// The highest term seen anywhere, and within the present seat UID.
+    highest: Option<Term>,
+    highest_here: Option<Term>,
+}
+
+/// What the probes know.
+#[derive(Debug, Default)]
+struct Detection {
+    health: BTreeMap<Uid, Health>,
+    probing_since: Option<Duration>,
+    probed_as: Option<crate::spec::ProbeKind>,
+    tripwire_off: BTreeMap<Uid, &'static str>,
+    tripped: Option<(Uid, Duration)>,
+    confirm_asked: Option<(Uid, Duration)>,
+    vetoes_in_row: u32,
+    known_critical: BTreeMap<Uid, Arc<str>>,
+    /// Since when each member has been fit without a doubt.
+    fit_since: BTreeMap<Uid, Duration>,
+    node_ready_seen: BTreeMap<Arc<str>, Duration>,
+    node_silent: BTreeSet<Arc<str>>,
+    gone: BTreeMap<Uid, Rv>,
+}
+
+impl Group {
+    /// A group nothing is known of yet. `controller` is the install's name (`--controller-name`).
+    pub fn new(key: GroupKey, controller: Arc<str>) -> Self {
+        Self {
+            key,
+            controller,
+            lead: false,
+            view: None,
+            members: None,
+            nodes: None,
+            services: None,
+            seat: SeatKnowledge {
+                state: SeatState::Unread,
+                doubt: false,
+                settled_uid: None,
+                settled_slices: BTreeSet::new(),
+                last_good: None,
+                highest: None,
+                highest_here: None,
+            },
+            detection: Detection::default(),
+            penalties: BTreeMap::new(),
+            brake: Brake::default(),
+            used_facts: VecDeque::new(),
+            change: change::Pipeline::default(),
+            slices: slices::Writes::default(),
+            answer: None,
+            told: tell::Told::default(),
+            next_ticket: 0,
+            wake: None,
+        }
+    }
+
+    /// The group's key.
+    pub fn key(&self) -> &GroupKey {
+        &self.key
+    }
+
+    /// Takes an observation in. Nothing is decided until [`Group::step`].
+    pub fn observe(&mut self, now: Now, observation: Observation) {
+        note::note(self, now, observation);
+    }
+
+    /// Decides on what is known now.
+    pub fn step(&mut self, now: Now) -> Step {
+        self.wake = None;
+        let mut actions = Vec::new();
+        if let Some(spec) = self.ready_spec() {
+            assess::refresh(self, now.mono);
+            let decision = decide::decide(self, &spec, now);
+            change::drive(self, &spec, now, &decision, &mut actions);
+            probes::confirm(self, now.mono, &mut actions);
+            slices::follow(self, &spec, now.mono, &decision, &mut actions);
+            tell::finish_change(self, now.mono, &mut actions);
+            tell::publish(self, &spec, now.mono, &decision, &mut actions);
+        } else {
+            tell::publish_unaccepted(self, &mut actions);
+        }
+        Step { actions, deadline: self.wake }
+    }
+
+    /// What this replica should probe now, and how.
+    pub fn probe_plan(&self) -> Vec<ProbeTarget> {
+        self.ready_spec().map_or_else(Vec::new, |spec| probes::plan(self, &spec))
+    }
+
+    /// The status as last published.
+    pub fn last_report(&self) -> Option<&Report> {
+        self.told.report.as_ref()
+    }
+
+    /// The spec, once everything is there to decide by.
+    fn ready_spec(&self) -> Option<Arc<GroupSpec>> {
+        let synced = self.members.is_some()
+            && self.nodes.is_some()
+            && self.services.is_some()
+            && self.seat.state != SeatState::Unread;
+        let view = self.view.as_ref().filter(|_| synced)?;
+        view.spec.as_ref().ok().cloned()
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        Ticket(self.next_ticket)
+    }
+
+    /// Asks to be stepped at `at` at the latest.
+    fn wake_at(&mut self, at: Duration) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+
+    fn member(&self, uid: &Uid) -> Option<&MemberView> {
+        self.members.as_ref()?.get(uid)
+    }
+
+    fn all_members(&self) -> impl Iterator<Item = &MemberView> {
+        self.members.iter().flat_map(BTreeMap::values)
+    }
+
+    /// The seat's record, if it is sealed, ours and of this incarnation of the group.
+    fn valid_seat(&self) -> Option<(&SeatRecord, &SeatMarks)> {
+        let record = self.seat.state.record()?;
+        let marks = record.sealed()?;
+        let ours = record.controller.as_deref() == Some(&*self.controller);
+        let here = self.view.as_ref().is_some_and(|view| view.uid == marks.group_uid);
+        let forward = self.seat.highest_here.is_none_or(|highest| marks.term >= highest);
+        (ours && here && forward).then_some((record, marks))
+    }
+
+    /// The seat carries another install's mark: it is not ours to write.
+    fn seat_is_foreign(&self) -> bool {
+        let mark = self.seat.state.record().and_then(|record| record.controller.as_deref());
+        mark.is_some_and(|name| name != &*self.controller)
+    }
+
+    /// The holder's UID by a valid seat.
+    fn holder_uid(&self) -> Option<&Uid> {
+        self.valid_seat().map(|(_, marks)| &marks.holder_uid)
+    }
+}

@@ -1,0 +1,263 @@
+//! Taking observations in: older ones never overwrite newer ones.
+
+use super::{Group, change, slices, tell};
+use crate::action::Change;
+use crate::ids::{Now, Rv, Uid};
+use crate::observation::{GroupView, Live, Observation, WriteError};
+use crate::seat::{SeatRecord, SeatState};
+use crate::view::{MemberView, ServiceFound, ServiceView};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
+    match observation {
+        Observation::Group(view) => note_group(group, *view),
+        Observation::Members(members) => note_members(group, members),
+        Observation::Nodes(nodes) => group.nodes = Some(nodes),
+        Observation::Services(services) => note_services(group, services),
+        Observation::Seat(state) => note_watched_seat(group, now.mono, state),
+        Observation::Probe(report) => note_probe(group, &report),
+        Observation::TripwireClosed { uid, at } => {
+            if group.holder_uid() == Some(&uid) {
+                group.detection.tripped = Some((uid, at));
+            }
+        }
+        Observation::TripwireState { uid, off } => match off {
+            Some(why) => {
+                group.detection.tripwire_off.insert(uid, why);
+            }
+            None => {
+                group.detection.tripwire_off.remove(&uid);
+            }
+        },
+        Observation::ClockGap => note_gap(group),
+        Observation::Lead(lead) => group.lead = lead,
+        Observation::Peers { ticket, veto } => change::note_peers(group, ticket, veto),
+        Observation::Verified { ticket, live } => {
+            let answer = live.map(|live| note_live(group, now.mono, live));
+            change::note_verified(group, now.mono, ticket, &answer);
+        }
+        Observation::SeatWritten { ticket, outcome } => note_seat_written(group, now, ticket, outcome),
+        Observation::SliceWritten { ticket, service, family, outcome } => {
+            slices::note_written(group, now.mono, ticket, &service, family, outcome);
+        }
+        Observation::SliceRead { service, family, slice } => {
+            slices::note_read(group, &service, family, slice)
+        }
+        Observation::Relisted => group.brake.relisted(now.mono),
+    }
+}
+
+fn note_group(group: &mut Group, view: GroupView) {
+    if let Some(term) = view.status_term {
+        group.seat.highest = group.seat.highest.max(Some(term));
+    }
+    let probe = view.spec.as_ref().ok().map(|spec| spec.probe.clone());
+    if probe.is_some() && probe != group.detection.probed_as {
+        // Another question: what was answered to the old one proves nothing.
+        group.detection.health.clear();
+        group.detection.probing_since = None;
+        group.detection.probed_as = probe;
+    }
+    if view.answered.is_some() && group.answer.is_none() {
+        group.answer.clone_from(&view.answered);
+    }
+    group.view = Some(view);
+}
+
+fn note_members(group: &mut Group, members: Vec<MemberView>) {
+    let known = group.members.take().unwrap_or_default();
+    group.detection.gone.retain(|uid, _| members.iter().any(|member| member.uid == *uid));
+    let mut next = BTreeMap::new();
+    for member in members {
+        if group.detection.gone.contains_key(&member.uid) {
+            continue; // read live as gone; the watch will follow
+        }
+        let newest = match known.get(&member.uid) {
+            Some(had) if member.rv.is_older_than(&had.rv) => had.clone(),
+            _ => member,
+        };
+        next.insert(newest.uid.clone(), newest);
+    }
+    group.detection.health.retain(|uid, _| next.contains_key(uid));
+    group.detection.tripwire_off.retain(|uid, _| next.contains_key(uid));
+    group.detection.known_critical.retain(|uid, _| next.contains_key(uid));
+    group.penalties.retain(|uid, _| next.contains_key(uid));
+    group.members = Some(next);
+}
+
+fn note_services(group: &mut Group, mut services: Vec<ServiceView>) {
+    let known = group.services.take().unwrap_or_default();
+    for service in &mut services {
+        let ServiceFound::Usable(usable) = &mut service.found else { continue };
+        let had = known.iter().find(|other| other.name == service.name).map(|other| &other.found);
+        if let Some(ServiceFound::Usable(had)) = had {
+            for (family, slice) in &mut usable.own {
+                if let Some(newer) = had.own.get(family).filter(|old| slice.rv.is_older_than(&old.rv)) {
+                    *slice = newer.clone();
+                }
+            }
+        }
+    }
+    let stamps = services.iter().filter_map(|service| match &service.found {
+        ServiceFound::Usable(usable) => Some(usable.own.values()),
+        _ => None,
+    });
+    // A seat made anew starts above every term a projection ever carried.
+    let highest = stamps.flatten().filter_map(|slice| slice.stamp.as_ref().map(|(_, term)| *term)).max();
+    group.seat.highest = group.seat.highest.max(highest);
+    group.services = Some(services);
+}
+
+fn note_probe(group: &mut Group, report: &crate::health::ProbeReport) {
+    if group.members.as_ref().is_some_and(|members| members.contains_key(&report.uid)) {
+        let health = group.detection.health.entry(report.uid.clone()).or_default();
+        health.record(report);
+        if health.failing_since().is_none() && group.holder_uid() == Some(&report.uid) && !report.spans_gap {
+            group.detection.vetoes_in_row = 0;
+            let before = |(uid, at): &(Uid, Duration)| *uid == report.uid && *at <= report.sent;
+            group.detection.tripped.take_if(|tripped| before(tripped));
+        }
+    }
+}
+
+fn note_gap(group: &mut Group) {
+    for health in group.detection.health.values_mut() {
+        health.forget_failures();
+    }
+    group.detection.tripped = None;
+}
+
+fn note_watched_seat(group: &mut Group, now: Duration, state: SeatState) {
+    match (&group.seat.state, state) {
+        (SeatState::Present(_), SeatState::Unread) => {}
+        // Deleted, or a watch that lags behind our own creation: only a live read tells.
+        (SeatState::Present(_), SeatState::Absent) => group.seat.doubt = true,
+        (SeatState::Present(had), SeatState::Present(seen)) if had.uid != seen.uid => group.seat.doubt = true,
+        (SeatState::Present(had), SeatState::Present(seen)) => {
+            if !seen.rv.is_older_than(&had.rv) {
+                set_seat(group, now, SeatState::Present(seen));
+            }
+        }
+        (SeatState::Unread | SeatState::Absent, state) => set_seat(group, now, state),
+    }
+}
+
+/// Takes a newer record in, noting a change of hands.
+pub(super) fn set_seat(group: &mut Group, now: Duration, state: SeatState) {
+    if let SeatState::Present(record) = &state {
+        let same_seat = group.seat.state.record().is_some_and(|had| had.uid == record.uid);
+        let sealed_term = record.sealed().map(|marks| marks.term);
+        if !same_seat {
+            group.seat.highest_here = None;
+        }
+        group.seat.highest = group.seat.highest.max(sealed_term);
+        note_handover(group, now, record);
+        group.seat.highest_here = group.seat.highest_here.max(sealed_term);
+    }
+    group.seat.state = state;
+    if let Some((record, marks)) = group.valid_seat() {
+        group.seat.last_good = Some((record.uid.clone(), marks.clone()));
+    }
+}
+
+/// If the record hands the seat to another: the brake counts it, and a judged loser is penalised on every replica.
+fn note_handover(group: &mut Group, now: Duration, record: &SeatRecord) {
+    let Some(marks) = record.sealed() else { return };
+    let Some((_, before)) = &group.seat.last_good else { return };
+    let goes_back = group.seat.highest_here.is_some_and(|highest| marks.term < highest);
+    if goes_back || before.holder_uid == marks.holder_uid {
+        return;
+    }
+    let (loser, loser_name) = (before.holder_uid.clone(), before.holder_name.clone());
+    group.brake.note_change(now);
+    if marks.reason.is_judgement() {
+        group.penalties.entry(loser).or_default().lost_seat();
+    }
+    group.detection.tripped = None;
+    group.detection.vetoes_in_row = 0;
+    group.told.pending = Some(tell::Pending {
+        change: Change {
+            term: marks.term,
+            from: Some(loser_name),
+            to: marks.holder_name.clone(),
+            reason: marks.reason,
+            since_ms: marks.since_ms,
+            stages: None,
+        },
+        times: None,
+    });
+    super::decide::note_moved(&mut group.answer, &marks.holder_name, marks.reason);
+    if let Some(instance) =
+        group.member(&marks.holder_uid).and_then(|member| member.critical_terminated.clone())
+    {
+        // What ended before it took the seat is no reason to leave it.
+        group.detection.known_critical.insert(marks.holder_uid.clone(), instance);
+    }
+}
+
+/// What was read live wins. Returns which pods were covered.
+fn note_live(group: &mut Group, now: Duration, live: Live) -> Vec<Uid> {
+    group.seat.doubt = false;
+    let older = match (&group.seat.state, &live.seat) {
+        (SeatState::Present(had), SeatState::Present(read)) => {
+            had.uid == read.uid && read.rv.is_older_than(&had.rv)
+        }
+        _ => false,
+    };
+    if !older {
+        group.seat.settled_uid = live.seat.record().map(|record| record.uid.clone());
+        set_seat(group, now, live.seat);
+    }
+    let covered = live.pods.iter().map(|(uid, _)| uid.clone()).collect();
+    for (uid, pod) in live.pods {
+        note_live_pod(group, uid, pod);
+    }
+    covered
+}
+
+fn note_live_pod(group: &mut Group, uid: Uid, pod: Option<MemberView>) {
+    let Some(members) = &mut group.members else { return };
+    match pod {
+        Some(pod) => {
+            let newer = members.get(&uid).is_none_or(|had| !pod.rv.is_older_than(&had.rv));
+            if newer && members.contains_key(&uid) {
+                members.insert(uid, pod);
+            }
+        }
+        None => {
+            if let Some(had) = members.remove(&uid) {
+                group.detection.gone.insert(uid, had.rv);
+            }
+        }
+    }
+}
+
+fn note_seat_written(
+    group: &mut Group,
+    now: Now,
+    ticket: crate::action::Ticket,
+    outcome: Result<SeatRecord, WriteError>,
+) {
+    if !change::is_writing(group, ticket) {
+        group.seat.doubt = true;
+        return;
+    }
+    match outcome {
+        Ok(record) => {
+            group.seat.settled_uid = Some(record.uid.clone());
+            set_seat(group, now.mono, SeatState::Present(record));
+            change::note_written(group, now.mono);
+        }
+        Err(error) => {
+            // A conflict means somebody was faster; an unknown outcome may have been applied. Read before anything else.
+            group.seat.doubt = !matches!(error, WriteError::Refused(_));
+            change::note_write_failed(group, now.mono, error);
+        }
+    }
+}
+
+/// Whether a slice's claim of a newer term was already looked into.
+pub(super) fn slice_claim_settled(group: &Group, slice: &Rv) -> bool {
+    group.seat.settled_slices.contains(slice)
+}

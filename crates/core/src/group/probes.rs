@@ -1,0 +1,95 @@
+//! What to probe, and when to probe out of turn.
+
+use super::{Group, assess};
+use crate::action::{Action, ProbeTarget, WireProbe};
+use crate::ids::Uid;
+use crate::spec::{GroupSpec, PortRef, ProbeKind, TripwireMode};
+use crate::view::{Family, MemberView, Phase, Protocol, ServiceFound};
+use std::time::Duration;
+
+/// Why a member is not probed although the group's members are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoProbe {
+    /// No probe was named and no Service leads to a TCP port.
+    NoTcpPort,
+    /// A mesh sidecar would answer in the app's place.
+    Mesh(&'static str),
+    /// The probe names a port that the pod does not have.
+    UnknownPort,
+    /// It has no address, or does not run.
+    NotRunning,
+}
+
+/// How this member is probed.
+pub(super) fn target(group: &Group, spec: &GroupSpec, member: &MemberView) -> Result<ProbeTarget, NoProbe> {
+    let (port, wire) = match &spec.probe {
+        ProbeKind::DefaultTcp => {
+            let port = default_port(group).ok_or(NoProbe::NoTcpPort)?;
+            if let Some(mesh) = member.mesh {
+                return Err(NoProbe::Mesh(mesh));
+            }
+            (port, WireProbe::Tcp)
+        }
+        ProbeKind::Tcp(port) => (port.clone(), WireProbe::Tcp),
+        ProbeKind::Http { port, path, tls, host } => {
+            (port.clone(), WireProbe::Http { path: path.clone(), tls: *tls, host: host.clone() })
+        }
+    };
+    let port = member.port(&port).ok_or(NoProbe::UnknownPort)?;
+    let ip = Family::PROJECTED.iter().find_map(|family| member.ip(*family)).ok_or(NoProbe::NotRunning)?;
+    if member.phase != Phase::Running || !member.selected {
+        return Err(NoProbe::NotRunning);
+    }
+    let holds_seat = group.holder_uid() == Some(&member.uid);
+    let wired = spec.tripwire == TripwireMode::Auto && member.mesh.is_none() && !member.terminating;
+    Ok(ProbeTarget {
+        uid: member.uid.clone(),
+        ip,
+        port,
+        node: member.node.clone(),
+        wire,
+        period: spec.timing.period,
+        timeout: spec.timing.timeout,
+        tripwire: group.lead && holds_seat && wired,
+    })
+}
+
+fn default_port(group: &Group) -> Option<PortRef> {
+    let services = group.services.as_ref()?;
+    services
+        .iter()
+        .filter_map(|service| match &service.found {
+            ServiceFound::Usable(usable) => Some(&usable.ports),
+            _ => None,
+        })
+        .flatten()
+        .find(|port| port.protocol == Protocol::Tcp)
+        .map(|port| port.target.clone())
+}
+
+/// All that this replica should probe.
+pub(super) fn plan(group: &Group, spec: &GroupSpec) -> Vec<ProbeTarget> {
+    group.all_members().filter_map(|member| target(group, spec, member).ok()).collect()
+}
+
+/// Asks for probes out of turn: at once when the tripwire closed, and for the second of two refusals.
+pub(super) fn confirm(group: &mut Group, now: Duration, actions: &mut Vec<Action>) {
+    let Some(holder) = group.holder_uid().cloned() else { return };
+    if let Some(at) = wanted(group, &holder)
+        && group.detection.confirm_asked != Some((holder.clone(), at))
+    {
+        group.detection.confirm_asked = Some((holder.clone(), at));
+        actions.push(Action::ProbeAt { uid: holder, at: at.max(now) });
+    }
+}
+
+/// When the holder should be probed next out of turn.
+fn wanted(group: &Group, holder: &Uid) -> Option<Duration> {
+    let health = group.detection.health.get(holder);
+    if let Some(at) = health.and_then(crate::health::Health::confirm_refusal_at) {
+        return assess::armed(group).then_some(at);
+    }
+    let tripped = group.detection.tripped.as_ref().filter(|(uid, _)| uid == holder).map(|(_, at)| *at)?;
+    let failing = health.is_some_and(crate::health::Health::is_doubtful);
+    (!failing).then_some(tripped)
+}

@@ -1,0 +1,130 @@
+//! What a group is told: views, probe reports, and the outcomes of its own actions.
+
+use crate::action::Ticket;
+use crate::health::ProbeReport;
+use crate::ids::{Rv, Term, Uid};
+use crate::seat::{SeatRecord, SeatState};
+use crate::spec::{GroupSpec, SpecError};
+use crate::switchover::Answer;
+use crate::view::{Family, MemberView, NodesView, ServiceView, SliceView};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One thing the shell saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// The group's object.
+    Group(Box<GroupView>),
+    /// All members.
+    Members(Vec<MemberView>),
+    /// The members' nodes.
+    Nodes(NodesView),
+    /// The Services and their slices.
+    Services(Vec<ServiceView>),
+    /// The seat, from the watch: may be older than what is known.
+    Seat(SeatState),
+    /// A probe ended.
+    Probe(ProbeReport),
+    /// The tripwire to this member closed: not a fact yet, but a probe is due at once.
+    TripwireClosed {
+        /// The member.
+        uid: Uid,
+        /// When.
+        at: Duration,
+    },
+    /// What became of the tripwire, for status: `None` while it is as it should be.
+    TripwireState {
+        /// The member.
+        uid: Uid,
+        /// Why it is off.
+        off: Option<&'static str>,
+    },
+    /// This replica stood still.
+    ClockGap,
+    /// Whether this replica is the lead.
+    Lead(bool),
+    /// Peers answered, or the time for it is over.
+    Peers {
+        /// The question.
+        ticket: Ticket,
+        /// Name of a replica that sees the member healthy.
+        veto: Option<Arc<str>>,
+    },
+    /// Answer to [`crate::action::Action::Verify`].
+    Verified {
+        /// The question.
+        ticket: Ticket,
+        /// The answer, or why there is none.
+        live: Result<Live, WriteError>,
+    },
+    /// Outcome of [`crate::action::Action::WriteSeat`].
+    SeatWritten {
+        /// The write.
+        ticket: Ticket,
+        /// The seat as stored, or why it was not.
+        outcome: Result<SeatRecord, WriteError>,
+    },
+    /// Outcome of [`crate::action::Action::WriteSlice`].
+    SliceWritten {
+        /// The write.
+        ticket: Ticket,
+        /// The Service.
+        service: Arc<str>,
+        /// The family.
+        family: Family,
+        /// The slice as stored, or why it was not.
+        outcome: Result<SliceView, WriteError>,
+    },
+    /// A slice of ours, read live after a conflict or an open outcome; `None`: there is none.
+    SliceRead {
+        /// The Service.
+        service: Arc<str>,
+        /// The family.
+        family: Family,
+        /// What is stored.
+        slice: Option<SliceView>,
+    },
+    /// Everything was read anew.
+    Relisted,
+}
+
+/// Seat and pods, read live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// The seat.
+    pub seat: SeatState,
+    /// Each pod asked for; `None`: there is no such pod, or another under its name.
+    pub pods: Vec<(Uid, Option<MemberView>)>,
+}
+
+/// Why a call to the API server brought nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteError {
+    /// The precondition did not hold: somebody was faster.
+    Conflict,
+    /// The server refused it: repeating it unchanged is useless.
+    Refused(Arc<str>),
+    /// No answer, or one after which the write may have been applied: read before doing anything.
+    Unknown(Arc<str>),
+}
+
+/// The group's object as the core needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupView {
+    /// Its UID.
+    pub uid: Uid,
+    /// Its resourceVersion.
+    pub rv: Rv,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// The checked spec, or what is wrong with it.
+    pub spec: Result<Arc<GroupSpec>, SpecError>,
+    /// `spec.paused` or the annotation.
+    pub paused: bool,
+    /// The switchover annotation.
+    pub switchover: Option<Arc<str>>,
+    /// The answer in status, so that a restart does not answer twice.
+    pub answered: Option<Answer>,
+    /// The highest term in status: seen before this replica lived.
+    pub status_term: Option<Term>,
+}

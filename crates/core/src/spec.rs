@@ -1,0 +1,248 @@
+//! What the user asked for, checked once at construction.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The shortest period and time-out a probe may have.
+pub const SHORTEST_PERIOD: Duration = Duration::from_millis(50);
+/// The longest period and time-out a probe may have.
+pub const LONGEST_PERIOD: Duration = Duration::from_secs(60);
+/// Services one group may drive.
+pub const MOST_SERVICES: usize = 8;
+
+/// A port given as number or by the container port's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortRef {
+    /// A port number.
+    Number(u16),
+    /// A container port's name, looked up in each pod.
+    Name(Arc<str>),
+}
+
+/// How a member is probed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// TCP connect to the first TCP target port of the first Service: what holds where nothing is said.
+    DefaultTcp,
+    /// TCP connect to this port.
+    Tcp(PortRef),
+    /// HTTP GET; a status from 200 to 399 is healthy, redirects are not followed.
+    Http {
+        /// The port.
+        port: PortRef,
+        /// The path, beginning with `/`.
+        path: Arc<str>,
+        /// HTTPS without verification of the certificate, as the kubelet does.
+        tls: bool,
+        /// Host header, where the pod's IP would not do.
+        host: Option<Arc<str>>,
+    },
+}
+
+/// The timing of detection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Between the starts of two probes.
+    pub period: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// Failures in a row that make a judgement.
+    pub failure_threshold: u32,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { period: Duration::from_secs(1), timeout: Duration::from_millis(500), failure_threshold: 3 }
+    }
+}
+
+/// The idle connection that tells of a dead process within milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum TripwireMode {
+    /// Where the server allows it.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+}
+
+/// What the slice holds while nobody may be active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WhenNoCandidate {
+    /// The last active pod, as long as its object exists.
+    #[default]
+    Keep,
+    /// Nothing.
+    Clear,
+}
+
+/// What becomes of traffic when the group is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DeletionPolicy {
+    /// Slices and seat go.
+    #[default]
+    Delete,
+    /// Slices stay as they are.
+    Orphan,
+}
+
+/// One criterion of the candidates' order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderBy {
+    /// Higher `hotstandby.dev/priority` first.
+    Priority,
+    /// Newer ReplicaSet or StatefulSet revision first.
+    NewestRevision,
+    /// Longer Ready first.
+    LongestReady,
+    /// Earlier start first.
+    OldestStart,
+    /// By name.
+    Name,
+}
+
+/// Whether and when the seat returns to a better member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Failback {
+    /// The seat stays where it is.
+    #[default]
+    Never,
+    /// Once a better member has been healthy this long.
+    AfterDelay(Duration),
+}
+
+/// A checked group specification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupSpec {
+    /// Names of the Services that lead to the active pod.
+    pub services: Vec<Arc<str>>,
+    /// What the slice holds while nobody may be active.
+    pub when_no_candidate: WhenNoCandidate,
+    /// How members are probed.
+    pub probe: ProbeKind,
+    /// How often, how long, how many.
+    pub timing: Timing,
+    /// The tripwire's mode.
+    pub tripwire: TripwireMode,
+    /// The candidates' order; ties end by name and UID.
+    pub order: Vec<OrderBy>,
+    /// Labels of preferred nodes; empty: no preference.
+    pub prefer_nodes: BTreeMap<String, String>,
+    /// Failback policy.
+    pub failback: Failback,
+    /// What removal of the group leaves behind.
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// A value outside its limits: names the field and the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}; {remedy}")]
+pub struct SpecError {
+    /// Path of the field, as in the YAML.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl SpecError {
+    /// A new error for `field`.
+    pub fn new(field: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into(), remedy: remedy.into() }
+    }
+}
+
+impl GroupSpec {
+    /// A spec with defaults for these Services.
+    pub fn for_services(services: impl IntoIterator<Item = Arc<str>>) -> Self {
+        Self {
+            services: services.into_iter().collect(),
+            when_no_candidate: WhenNoCandidate::default(),
+            probe: ProbeKind::DefaultTcp,
+            timing: Timing::default(),
+            tripwire: TripwireMode::default(),
+            order: vec![OrderBy::Priority, OrderBy::NewestRevision, OrderBy::LongestReady],
+            prefer_nodes: BTreeMap::new(),
+            failback: Failback::default(),
+            deletion_policy: DeletionPolicy::default(),
+        }
+    }
+
+    /// Checks the limits that a schema cannot, or that an older schema may have let pass.
+    pub fn check(&self) -> Result<(), SpecError> {
+        check_services(&self.services)?;
+        check_timing(self.timing)?;
+        if let ProbeKind::Http { path, .. } = &self.probe
+            && !path.starts_with('/')
+        {
+            return Err(SpecError::new(
+                "spec.detect.probe.httpGet.path",
+                format!("{path:?} does not begin with '/'"),
+                "write the path as the server sees it, for example /health",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn check_services(services: &[Arc<str>]) -> Result<(), SpecError> {
+    let field = "spec.traffic.services";
+    if services.is_empty() || services.len() > MOST_SERVICES {
+        let problem = format!("{} Services named, 1 to {MOST_SERVICES} allowed", services.len());
+        return Err(SpecError::new(field, problem, "name between 1 and 8 Services"));
+    }
+    for (index, name) in services.iter().enumerate() {
+        if services.iter().skip(index + 1).any(|other| other == name) {
+            return Err(SpecError::new(field, format!("{name} is named twice"), "name each Service once"));
+        }
+    }
+    Ok(())
+}
+
+fn check_timing(timing: Timing) -> Result<(), SpecError> {
+    for (field, value) in [("spec.detect.period", timing.period), ("spec.detect.timeout", timing.timeout)] {
+        if value < SHORTEST_PERIOD || value > LONGEST_PERIOD {
+            let problem =
+                format!("{value:?} is not within {SHORTEST_PERIOD:?} <= value <= {LONGEST_PERIOD:?}");
+            return Err(SpecError::new(field, problem, "write a duration such as 200ms or 1s"));
+        }
+    }
+    if timing.timeout > timing.period {
+        let problem = format!("timeout <= period does not hold: {:?} > {:?}", timing.timeout, timing.period);
+        return Err(SpecError::new("spec.detect.timeout", problem, "lower the timeout or raise the period"));
+    }
+    if timing.failure_threshold == 0 || timing.failure_threshold > 100 {
+        let problem = format!("{} is not within 1 <= value <= 100", timing.failure_threshold);
+        return Err(SpecError::new("spec.detect.failureThreshold", problem, "write a number such as 3"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> GroupSpec {
+        GroupSpec::for_services(["web".into()])
+    }
+
+    #[test]
+    fn limits_are_checked_and_named() {
+        assert!(spec().check().is_ok());
+        let mut bad = spec();
+        bad.timing.timeout = Duration::from_secs(2);
+        assert!(bad.check().unwrap_err().to_string().contains("timeout <= period"));
+        let mut bad = spec();
+        bad.timing.period = Duration::from_millis(10);
+        assert_eq!(bad.check().unwrap_err().field, "spec.detect.period");
+        let mut bad = spec();
+        bad.services.push("web".into());
+        assert!(bad.check().unwrap_err().problem.contains("twice"));
+        assert!(GroupSpec::for_services([]).check().is_err());
+        let mut bad = spec();
+        bad.timing.failure_threshold = 0;
+        assert!(bad.check().is_err());
+    }
+}
