@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How lately a node must have turned to be counted.
-pub const TURN_WINDOW: Duration = Duration::from_secs(60);
+pub const TURN_WINDOW: Duration = Duration::from_mins(1);
 
 /// Whether more than half of the nodes turned (to Ready or away from it) within the last minute.
 ///

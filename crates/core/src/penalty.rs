@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The first penalty.
 pub const FIRST: Duration = Duration::from_secs(10);
 /// The longest.
-pub const LONGEST: Duration = Duration::from_secs(600);
+pub const LONGEST: Duration = Duration::from_mins(10);
 
 /// One member's penalty: cleared once the member was healthy for as long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The shortest period and time-out a probe may have.
 pub const SHORTEST_PERIOD: Duration = Duration::from_millis(50);
 /// The longest period and time-out a probe may have.
-pub const LONGEST_PERIOD: Duration = Duration::from_secs(60);
+pub const LONGEST_PERIOD: Duration = Duration::from_mins(1);
 /// Services one group may drive.
 pub const MOST_SERVICES: usize = 8;
 

@@ -11,7 +11,6 @@ use crate::ids::{Now, Term, Uid};
 use crate::observation::WriteError;
 use crate::seat::{SeatState, first_term};
 use crate::spec::{DeletionPolicy, GroupSpec};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a replica that is not the lead waits for the lead to act.
@@ -195,12 +194,12 @@ fn ask_peers(group: &mut Group, goal: &Goal, actions: &mut Vec<Action>) {
     actions.push(Action::AskPeers { ticket, uid: holder.uid.clone(), node, failing_since });
 }
 
-pub(super) fn note_peers(group: &mut Group, ticket: Ticket, veto: Option<Arc<str>>) {
+pub(super) fn note_peers(group: &mut Group, ticket: Ticket, vetoed: bool) {
     let preparing = &mut group.change.preparing;
     if !matches!(preparing.peers, Peers::Asked(asked) if asked == ticket) {
         return;
     }
-    let heeded = veto.is_some() && group.detection.vetoes_in_row < MOST_VETOES;
+    let heeded = vetoed && group.detection.vetoes_in_row < MOST_VETOES;
     if !heeded {
         preparing.peers = Peers::Clear;
         return;
@@ -222,15 +221,12 @@ pub(super) fn note_verified(
 ) {
     let preparing = &mut group.change.preparing;
     let Some(read) = preparing.read.as_mut().filter(|read| read.ticket == ticket) else { return };
-    match answer {
-        Ok(_) => {
-            read.done = Some(now);
-            preparing.failures = 0;
-        }
-        Err(_) => {
-            preparing.read = None;
-            back_off(preparing, now);
-        }
+    if answer.is_ok() {
+        read.done = Some(now);
+        preparing.failures = 0;
+    } else {
+        preparing.read = None;
+        back_off(preparing, now);
     }
 }
 

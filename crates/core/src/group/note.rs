@@ -32,7 +32,7 @@ pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
         },
         Observation::ClockGap => note_gap(group),
         Observation::Lead(lead) => group.lead = lead,
-        Observation::Peers { ticket, veto } => change::note_peers(group, ticket, veto),
+        Observation::Peers { ticket, veto } => change::note_peers(group, ticket, veto.is_some()),
         Observation::Verified { ticket, live } => {
             let answer = live.map(|live| note_live(group, now.mono, live));
             change::note_verified(group, now.mono, ticket, &answer);
@@ -42,7 +42,7 @@ pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
             slices::note_written(group, now.mono, ticket, &service, family, outcome);
         }
         Observation::SliceRead { service, family, slice } => {
-            slices::note_read(group, &service, family, slice)
+            slices::note_read(group, &service, family, slice);
         }
         Observation::Relisted => group.brake.relisted(now.mono),
     }
