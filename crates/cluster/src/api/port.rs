@@ -64,7 +64,6 @@ impl JsonSchema for Port {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "x-kubernetes-int-or-string": true,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
             "maxLength": 15,
             "x-kubernetes-validations": [{
                 "rule": "type(self) == int ? self >= 1 && self <= 65535 : \
