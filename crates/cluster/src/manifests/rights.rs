@@ -1,0 +1,130 @@
+//! The rights the controller needs, as data: from this table come the ClusterRole, the Roles, the check of
+//! permissions at the start, and the docs. What is not here is not granted.
+
+/// Where a right holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In every namespace that is watched: a ClusterRole, or a Role in each namespace.
+    Watched,
+    /// On objects without namespace: left out where only some namespaces are watched.
+    Cluster,
+    /// In hotstandby's own namespace only.
+    Own,
+}
+
+/// One right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Right {
+    /// API group; empty for the core group.
+    pub api_group: &'static str,
+    /// Resource, with its subresource.
+    pub resource: &'static str,
+    /// Verbs.
+    pub verbs: &'static [&'static str],
+    /// Where it holds.
+    pub scope: Scope,
+    /// What it is needed for.
+    pub why: &'static str,
+}
+
+const fn right(
+    api_group: &'static str,
+    resource: &'static str,
+    verbs: &'static [&'static str],
+    scope: Scope,
+    why: &'static str,
+) -> Right {
+    Right { api_group, resource, verbs, scope, why }
+}
+
+/// Every right of the controller. No write to pods, no Lease outside its own namespace, no Secret.
+pub const RIGHTS: &[Right] = &[
+    right("hotstandby.dev", "activestandbies", &["get", "list", "watch"], Scope::Watched, "the groups"),
+    right(
+        "hotstandby.dev",
+        "activestandbies/status",
+        &["update", "patch"],
+        Scope::Watched,
+        "who is active, and why",
+    ),
+    right(
+        "",
+        "pods",
+        &["get", "list", "watch"],
+        Scope::Watched,
+        "the members; read again before the seat is written",
+    ),
+    right(
+        "",
+        "services",
+        &["get", "list", "watch"],
+        Scope::Watched,
+        "ports and address families of the Services that lead to the active",
+    ),
+    right(
+        "discovery.k8s.io",
+        "endpointslices",
+        &["get", "list", "watch", "create", "update", "delete"],
+        Scope::Watched,
+        "the slices that lead to the active, and slices of others beside them",
+    ),
+    right(
+        "apps",
+        "replicasets",
+        &["list", "watch"],
+        Scope::Watched,
+        "which members are of the newest revision; metadata only",
+    ),
+    right(
+        "apps",
+        "statefulsets",
+        &["list", "watch"],
+        Scope::Watched,
+        "which members are of the newest revision",
+    ),
+    right(
+        "events.k8s.io",
+        "events",
+        &["create", "patch"],
+        Scope::Watched,
+        "what happened, for kubectl describe",
+    ),
+    right("", "nodes", &["list", "watch"], Scope::Cluster, "nodes that are lost, shut down or preferred"),
+    right(
+        "coordination.k8s.io",
+        "leases",
+        &["get", "list", "watch", "create", "update", "delete"],
+        Scope::Own,
+        "the seats: who is active",
+    ),
+    right("", "pods", &["list", "watch"], Scope::Own, "the other replicas of hotstandby"),
+];
+
+/// The rights of one scope.
+pub fn of(scope: Scope) -> impl Iterator<Item = &'static Right> {
+    RIGHTS.iter().filter(move |right| right.scope == scope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_dangerous_is_asked_for() {
+        for right in RIGHTS {
+            assert!(
+                !right.verbs.contains(&"*")
+                    && !right.resource.contains('*')
+                    && !right.api_group.contains('*')
+            );
+            let writes = right.verbs.iter().any(|verb| !["get", "list", "watch"].contains(verb));
+            assert!(!(writes && right.resource.starts_with("pods")), "no write to pods");
+            assert!(right.resource != "secrets" && right.resource != "configmaps");
+            assert!(
+                right.resource != "leases" || right.scope == Scope::Own,
+                "no Lease outside our namespace"
+            );
+            assert!(!right.why.is_empty());
+        }
+    }
+}
