@@ -1,1 +1,12 @@
-//! placeholder
+//! The only crate that knows Kubernetes: the API types, what is watched, what is written, and the install YAML.
+
+pub mod api;
+pub mod call;
+pub mod connect;
+pub mod extras;
+pub mod manifests;
+pub mod marks;
+pub mod names;
+pub mod seat;
+pub mod slice;
+pub mod watch;
