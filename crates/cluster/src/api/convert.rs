@@ -13,8 +13,7 @@ use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
 /// The shortest and longest `failback.delay`.
-const FAILBACK_DELAY: (StdDuration, StdDuration) =
-    (StdDuration::from_secs(1), StdDuration::from_secs(24 * 3600));
+const FAILBACK_DELAY: (StdDuration, StdDuration) = (StdDuration::from_secs(1), StdDuration::from_hours(24));
 
 /// A spec that was checked: all that the rest of the program needs of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! `spec.detect`: how a failed active is noticed.
 
+#![allow(clippy::doc_markdown)] // kubectl explain shows these texts as they are
 #![allow(unreachable_pub)] // KubeSchema makes a public copy of each struct inside a function
 
 use super::duration::Duration;

@@ -1,5 +1,6 @@
 //! Which pods belong to a group.
 
+#![allow(clippy::doc_markdown)] // kubectl explain shows these texts as they are
 #![allow(unreachable_pub)] // KubeSchema makes a public copy of each struct inside a function
 
 use hotstandby_core::spec::SpecError;
@@ -135,7 +136,7 @@ impl Requirement {
         Ok(Self { key: expression.key.clone(), test })
     }
 
-    /// As Kubernetes has it: NotIn also holds where the label is missing.
+    /// As Kubernetes has it: `NotIn` also holds where the label is missing.
     fn holds(&self, value: Option<&str>) -> bool {
         match (&self.test, value) {
             (Test::In(values), Some(value)) => values.iter().any(|one| one == value),

@@ -1,5 +1,6 @@
 //! The kind and its `spec`. The doc comments here are what `kubectl explain` shows.
 
+#![allow(clippy::doc_markdown)] // kubectl explain shows these texts as they are
 #![allow(unreachable_pub)] // KubeSchema makes a public copy of each struct inside a function
 
 use super::detect::Detect;
@@ -25,49 +26,13 @@ use std::collections::BTreeMap;
     status = "ActiveStandbyStatus",
     derive = "PartialEq",
     doc = "A group of ready pods of which exactly one is active, and the Services that lead to it.",
-    printcolumn(
-        name = "READY",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
-        description = "Whether exactly one active is served."
-    ),
-    printcolumn(
-        name = "ACTIVE",
-        type_ = "string",
-        json_path = ".status.active.pod",
-        description = "The active pod."
-    ),
-    printcolumn(
-        name = "TERM",
-        type_ = "integer",
-        json_path = ".status.term",
-        description = "The seat's term: it grows with every change of the active."
-    ),
-    printcolumn(
-        name = "STANDBYS",
-        type_ = "integer",
-        json_path = ".status.standbys",
-        description = "Standbys that could take over now."
-    ),
-    printcolumn(
-        name = "SINCE",
-        type_ = "date",
-        json_path = ".status.since",
-        description = "How long the active has been active."
-    ),
-    printcolumn(
-        name = "AGE",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp",
-        description = "The group's age."
-    ),
-    printcolumn(
-        name = "REASON",
-        type_ = "string",
-        json_path = ".status.reason",
-        description = "Why the active is active.",
-        priority = 1
-    )
+    printcolumn = r#"{"name": "READY", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status", "description": "Whether exactly one active is served."}"#,
+    printcolumn = r#"{"name": "ACTIVE", "type": "string", "jsonPath": ".status.active.pod", "description": "The active pod."}"#,
+    printcolumn = r#"{"name": "TERM", "type": "integer", "jsonPath": ".status.term", "description": "The seat's term: it grows with every change of the active."}"#,
+    printcolumn = r#"{"name": "STANDBYS", "type": "integer", "jsonPath": ".status.standbys", "description": "Standbys that could take over now."}"#,
+    printcolumn = r#"{"name": "SINCE", "type": "date", "jsonPath": ".status.since", "description": "How long the active has been active."}"#,
+    printcolumn = r#"{"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "The group's age."}"#,
+    printcolumn = r#"{"name": "REASON", "type": "string", "jsonPath": ".status.reason", "description": "Why the active is active.", "priority": 1}"#
 )]
 pub struct ActiveStandbySpec {
     /// The group's pods, all of the group's own namespace.

@@ -1,6 +1,7 @@
 //! `status`: what users and the CLI read. Types only; every field may be missing, so that a status written
 //! by another version can always be read.
 
+#![allow(clippy::doc_markdown)] // kubectl explain shows these texts as they are
 #![allow(unreachable_pub)] // KubeSchema makes a public copy of each struct inside a function
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};

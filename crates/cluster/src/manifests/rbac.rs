@@ -54,7 +54,7 @@ fn metadata(name: &str, namespace: Option<&str>) -> Value {
     metadata
 }
 
-/// Whoever may view or edit a namespace may view or edit its groups: ClusterRoles that add themselves to the
+/// Whoever may view or edit a namespace may view or edit its groups: roles that add themselves to the
 /// built-in ones. The CLI needs no more than these.
 fn for_users() -> [Value; 2] {
     let aggregated = |name: &str, into: &[&str], verbs: &[&str]| {

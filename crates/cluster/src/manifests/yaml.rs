@@ -33,7 +33,7 @@ fn ordered(value: Value) -> Yaml {
                 (FIRST.iter().position(|first| first == key).unwrap_or(FIRST.len()), key.clone())
             });
             let pairs = pairs.into_iter().map(|(key, value)| (Yaml::String(key), ordered(value)));
-            Yaml::Mapping(Mapping::from_iter(pairs))
+            Yaml::Mapping(pairs.collect::<Mapping>())
         }
     }
 }
