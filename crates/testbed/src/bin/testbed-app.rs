@@ -1,0 +1,288 @@
+//! The pod of the tests: it serves, and turns bad in many ways when told to.
+//!
+//! - `/` answers `<host name> <start id>`: who it is, and which life of it.
+//! - `/health` and `/ready` answer 200, or what `/ctl?health=good|bad|hang` and `/ctl?ready=good|bad|hang` set.
+//! - `/ctl?health=exit` ends it with code 3.
+//! - UDP port 10001: prints what it receives. TCP port 7000: says its host name, then echoes.
+//! - `testbed-app pause` only waits for a signal: the pod sandbox's image.
+//!
+//! `PORT` is the HTTP port (8080). On SIGTERM it ends at once, or serves on for `LINGER` (`1100ms`, `2s`).
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::sys::signal::{SigSet, Signal};
+
+const MAX_HEAD: usize = 8 * 1024;
+const STACK: usize = 64 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Good,
+    Bad,
+    Hang,
+}
+
+impl Mood {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "good" => Some(Self::Good),
+            "bad" => Some(Self::Bad),
+            "hang" => Some(Self::Hang),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad => "bad",
+            Self::Hang => "hang",
+        }
+    }
+}
+
+/// A mood all threads see.
+#[derive(Debug, Default)]
+struct Shared(AtomicU8);
+
+impl Shared {
+    fn get(&self) -> Mood {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Mood::Good,
+            1 => Mood::Bad,
+            _ => Mood::Hang,
+        }
+    }
+
+    fn set(&self, mood: Mood) {
+        self.0.store(mood as u8, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+struct App {
+    host: String,
+    start_id: u128,
+    health: Shared,
+    ready: Shared,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Reply {
+    Text(u16, String),
+    Hang,
+    Exit,
+}
+
+impl App {
+    fn reply(&self, target: &str) -> Reply {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        match path {
+            "/" => Reply::Text(200, format!("{} {}\n", self.host, self.start_id)),
+            "/health" => Self::mood(&self.health),
+            "/ready" => Self::mood(&self.ready),
+            "/ctl" => self.control(query),
+            _ => Reply::Text(404, "no such page\n".to_owned()),
+        }
+    }
+
+    fn mood(shared: &Shared) -> Reply {
+        match shared.get() {
+            Mood::Good => Reply::Text(200, "good\n".to_owned()),
+            Mood::Bad => Reply::Text(500, "bad\n".to_owned()),
+            Mood::Hang => Reply::Hang,
+        }
+    }
+
+    fn control(&self, query: &str) -> Reply {
+        for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            match (key, value, Mood::parse(value)) {
+                ("health", "exit", _) => return Reply::Exit,
+                ("health", _, Some(mood)) => self.health.set(mood),
+                ("ready", _, Some(mood)) => self.ready.set(mood),
+                _ => return Reply::Text(400, format!("{key}={value} is not understood\n")),
+            }
+        }
+        let (health, ready) = (self.health.get().name(), self.ready.get().name());
+        Reply::Text(200, format!("health={health} ready={ready}\n"))
+    }
+
+    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        // No time-out: a client may keep an idle connection open for as long as it likes.
+        let Some(target) = read_target(&mut stream)? else { return Ok(()) };
+        match self.reply(&target) {
+            Reply::Text(status, body) => stream.write_all(response(status, &body).as_bytes()),
+            // Until the client gives up.
+            Reply::Hang => io::copy(&mut stream, &mut io::sink()).map(drop),
+            Reply::Exit => std::process::exit(3),
+        }
+    }
+}
+
+/// The target of one request, read up to the end of its head.
+fn read_target(stream: &mut impl Read) -> io::Result<Option<String>> {
+    let (mut head, mut buffer) = (Vec::new(), [0_u8; 1024]);
+    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+        let count = stream.read(&mut buffer)?;
+        if count == 0 || head.len() > MAX_HEAD {
+            return Ok(None);
+        }
+        head.extend_from_slice(buffer.get(..count).unwrap_or_default());
+    }
+    let line = String::from_utf8_lossy(&head);
+    Ok(line.lines().next().and_then(|line| line.split(' ').nth(1)).map(str::to_owned))
+}
+
+fn response(status: u16, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status} {}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}",
+        if status == 200 { "OK" } else { "Not OK" }
+    )
+}
+
+fn unix_nanos() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, scale) = match text.strip_suffix("ms") {
+        Some(number) => (number, 0.001),
+        None => (text.strip_suffix('s')?, 1.0),
+    };
+    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * scale).ok()
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) {
+    // Out of threads: the connection is dropped, which is what an overloaded server does.
+    let _dropped = thread::Builder::new().stack_size(STACK).spawn(work);
+}
+
+/// Accepts for ever; an error of one connection is none of the others' business.
+fn accept(listener: &TcpListener, serve: impl Fn(TcpStream) + Clone + Send + 'static) {
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else {
+            thread::sleep(Duration::from_millis(5));
+            continue;
+        };
+        let serve = serve.clone();
+        spawn(move || serve(stream));
+    }
+}
+
+fn print_datagrams() {
+    let Ok(socket) = UdpSocket::bind("0.0.0.0:10001") else { return };
+    let mut buffer = [0_u8; 2048];
+    while let Ok((count, from)) = socket.recv_from(&mut buffer) {
+        let text = String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned();
+        say(&format!("{} udp {from} {text:?}", unix_nanos()));
+    }
+}
+
+fn echo(host: String) {
+    let Ok(listener) = TcpListener::bind("0.0.0.0:7000") else { return };
+    accept(&listener, move |mut stream| {
+        let greeted =
+            stream.set_nodelay(true).and_then(|()| stream.write_all(format!("{host}\n").as_bytes()));
+        if let (Ok(()), Ok(mut reader)) = (greeted, stream.try_clone()) {
+            let _closed = io::copy(&mut reader, &mut stream);
+        }
+    });
+}
+
+fn say(line: &str) {
+    let mut out = io::stdout().lock();
+    let _nobody_listens = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn main() -> ExitCode {
+    // The first process of a container is sent no signal it does not ask for.
+    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
+    if signals.thread_block().is_err() {
+        return ExitCode::FAILURE;
+    }
+    if std::env::args().nth(1).as_deref() == Some("pause") {
+        let _any = signals.wait();
+        return ExitCode::SUCCESS;
+    }
+    let app = Arc::new(App {
+        host: nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned(),
+        start_id: unix_nanos(),
+        health: Shared::default(),
+        ready: Shared::default(),
+    });
+    let port = std::env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
+    let listener = match TcpListener::bind(format!("0.0.0.0:{port}")) {
+        Ok(listener) => listener,
+        Err(error) => {
+            say(&format!("cannot listen on port {port}: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    spawn(print_datagrams);
+    let host = app.host.clone();
+    spawn(move || echo(host));
+    say(&format!("serving {} on port {port}", app.host));
+    spawn(move || {
+        accept(&listener, move |stream| {
+            let _client_went_away = app.serve(stream);
+        });
+    });
+    let _any = signals.wait();
+    if let Some(linger) = std::env::var("LINGER").ok().and_then(|text| parse_duration(&text)) {
+        thread::sleep(linger);
+    }
+    ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app() -> App {
+        App { host: "web-1".into(), start_id: 7, health: Shared::default(), ready: Shared::default() }
+    }
+
+    #[test]
+    fn it_says_who_it_is() {
+        assert_eq!(app().reply("/"), Reply::Text(200, "web-1 7\n".into()));
+    }
+
+    #[test]
+    fn health_and_ready_are_switched_apart() {
+        let app = app();
+        assert_eq!(app.reply("/ctl?health=bad"), Reply::Text(200, "health=bad ready=good\n".into()));
+        assert_eq!(app.reply("/health"), Reply::Text(500, "bad\n".into()));
+        assert_eq!(app.reply("/ready"), Reply::Text(200, "good\n".into()));
+        app.reply("/ctl?health=hang&ready=bad");
+        assert_eq!(app.reply("/health"), Reply::Hang);
+        assert_eq!(app.reply("/ready"), Reply::Text(500, "bad\n".into()));
+        app.reply("/ctl?health=good&ready=good");
+        assert_eq!(app.reply("/health"), Reply::Text(200, "good\n".into()));
+        assert_eq!(app.reply("/ctl?health=exit"), Reply::Exit);
+        assert!(matches!(app.reply("/ctl?health=odd"), Reply::Text(400, _)));
+    }
+
+    #[test]
+    fn a_request_is_read_up_to_its_end() {
+        let mut whole: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+        assert_eq!(read_target(&mut whole).unwrap().as_deref(), Some("/health"));
+        let mut half: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\n";
+        assert_eq!(read_target(&mut half).unwrap(), None);
+    }
+
+    #[test]
+    fn lingering_is_given_in_two_units() {
+        assert_eq!(parse_duration("1100ms"), Some(Duration::from_millis(1100)));
+        assert_eq!(parse_duration("1.5s"), Some(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("5"), None);
+        assert_eq!(parse_duration("-1s"), None);
+    }
+}
