@@ -1,0 +1,102 @@
+//! A group as the index keeps it, made from the watched `ActiveStandby`.
+
+use crate::api::{ActiveStandby, CriticalContainers, Selector};
+use crate::wire::unix_ms;
+use hotstandby_core::ids::{GroupKey, Term, Uid};
+use hotstandby_core::observation::GroupView;
+use hotstandby_core::spec::SpecError;
+use hotstandby_core::switchover::{Answer, Phase};
+use kube::core::{DeserializeGuard, ObjectMeta};
+use std::sync::Arc;
+
+/// What is kept of a group's object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupObject {
+    /// Namespace and name.
+    pub key: GroupKey,
+    /// When it was made, Unix milliseconds: the older group keeps a Service both name.
+    pub created_ms: i64,
+    /// What the core is told.
+    pub view: GroupView,
+    /// Which pods are its members; `None` where the spec is invalid.
+    pub selector: Option<Arc<Selector>>,
+    /// What the selector's `matchLabels` demand: by these groups are found.
+    pub pairs: Vec<(Arc<str>, Arc<str>)>,
+    /// Which containers are critical.
+    pub critical: Arc<CriticalContainers>,
+    /// The Services it names, also where the spec is invalid: a slip of the pen must not hand them to another group.
+    pub services: Vec<Arc<str>>,
+}
+
+impl GroupObject {
+    /// Reads a watched object; `None` if it is no stored object.
+    ///
+    /// One that cannot be read at all, left behind by a newer version, is kept with an error for a spec.
+    pub fn new(object: &DeserializeGuard<ActiveStandby>) -> Option<Self> {
+        match &object.0 {
+            Ok(group) => Self::readable(group),
+            Err(invalid) => {
+                let problem = format!("the object cannot be read: {}", invalid.error);
+                let error = SpecError::new("spec", problem, "correct the object, or update hotstandby");
+                Self::unreadable(&invalid.metadata, error)
+            }
+        }
+    }
+
+    fn readable(group: &ActiveStandby) -> Option<Self> {
+        let mut object = Self::unreadable(&group.metadata, SpecError::new("spec", "", ""))?;
+        object.services = group.spec.traffic.services.iter().map(|service| service.name.as_str().into()).collect();
+        object.view.paused = group.is_paused();
+        object.view.switchover = group.annotation(crate::names::SWITCHOVER).map(Into::into);
+        if let Some(status) = &group.status {
+            object.view.status_term = status.term.and_then(|term| u64::try_from(term).ok()).map(Term);
+            object.view.answered = status.switchover.as_ref().and_then(|answer| {
+                Some(Answer {
+                    request: answer.request.as_str().into(),
+                    phase: Phase::parse(&answer.phase)?,
+                    message: answer.message.clone(),
+                })
+            });
+        }
+        match group.spec.check() {
+            Ok(checked) => {
+                object.view.spec = Ok(Arc::new(checked.group));
+                let labels = group.spec.selector.match_labels.iter();
+                object.pairs = labels.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
+                object.selector = Some(Arc::new(checked.selector));
+                object.critical = Arc::new(checked.critical_containers);
+            }
+            Err(error) => object.view.spec = Err(error),
+        }
+        Some(object)
+    }
+
+    fn unreadable(meta: &ObjectMeta, error: SpecError) -> Option<Self> {
+        Some(Self {
+            key: GroupKey {
+                namespace: meta.namespace.as_deref()?.into(),
+                name: meta.name.as_deref()?.into(),
+            },
+            created_ms: unix_ms(meta.creation_timestamp.as_ref()).unwrap_or(i64::MAX),
+            view: GroupView {
+                uid: meta.uid.as_deref()?.into(),
+                rv: meta.resource_version.as_deref()?.into(),
+                generation: meta.generation.unwrap_or(0),
+                spec: Err(error),
+                paused: false,
+                switchover: None,
+                answered: None,
+                status_term: None,
+            },
+            selector: None,
+            pairs: Vec::new(),
+            critical: Arc::default(),
+            services: Vec::new(),
+        })
+    }
+
+    /// Its UID.
+    pub fn uid(&self) -> &Uid {
+        &self.view.uid
+    }
+}

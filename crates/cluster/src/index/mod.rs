@@ -1,0 +1,285 @@
+//! From watch events to what each group is told.
+//!
+//! Pure: no client and no clock. One owner applies every change and drains what is due. A group is told whole
+//! views, only of parts that changed, and nothing at all before every list was read once: half a picture is worse
+//! than none. What a later list no longer names is gone, although no event ever said so.
+//!
+//! Per event the work grows with the groups and members it concerns, never with all there are, but for three rare
+//! cases: a new selector looks through its namespace's pods, an owner's new revision through its namespace's groups,
+//! and an ill control plane concerns everybody.
+
+mod apply;
+mod cleanup;
+mod group;
+mod lists;
+mod namespace;
+mod nodes;
+mod selectors;
+mod service;
+mod views;
+
+pub use cleanup::{Leftover, LeftoverKind, RemovedGroup};
+pub use group::GroupObject;
+pub use lists::Watched;
+
+use crate::api::ActiveStandby;
+use crate::extras::Extras;
+use crate::marks::GroupMarks;
+use crate::pod::{Interner, Lens};
+use crate::seat::{GroupKind, seat_name};
+use crate::watch::Event;
+use crate::wire::{WireNode, WirePod, WireReplicaSet, WireService, WireStatefulSet};
+use hotstandby_core::ids::{GroupKey, Uid};
+use hotstandby_core::observation::Observation;
+use hotstandby_core::seat::SeatRecord;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::core::DeserializeGuard;
+use lists::{Kind, Lists, Stored};
+use namespace::Namespace;
+use nodes::Nodes;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+use views::{Part, Parts};
+
+/// One thing a watch told.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Of the groups. Guarded, so that one that cannot be read does not end the watch.
+    Group(Box<Event<DeserializeGuard<ActiveStandby>>>),
+    /// Of the pods.
+    Pod(Box<Event<WirePod>>),
+    /// Of the nodes.
+    Node(Box<Event<WireNode>>),
+    /// Of the Services.
+    Service(Box<Event<WireService>>),
+    /// Of the slices, ours and others.
+    Slice(Box<Event<EndpointSlice>>),
+    /// Of the Leases in our own namespace.
+    Seat(Box<Event<Lease>>),
+    /// Of the `ReplicaSets`.
+    ReplicaSet(Box<Event<WireReplicaSet>>),
+    /// Of the `StatefulSets`.
+    StatefulSet(Box<Event<WireStatefulSet>>),
+}
+
+/// What is due. Removed groups come first: one may have been made anew under its name.
+#[derive(Debug, Default)]
+pub struct Drained {
+    /// Groups that are gone.
+    pub removed: Vec<RemovedGroup>,
+    /// What the living ones are told, in order.
+    pub observations: Vec<(GroupKey, Observation)>,
+}
+
+/// A seat as kept.
+#[derive(Clone, Debug, PartialEq)]
+struct SeatEntry {
+    record: SeatRecord,
+    group: Option<GroupMarks>,
+}
+
+/// Everything known, by namespace.
+pub struct Index {
+    controller: Arc<str>,
+    lists: Lists,
+    interner: Interner,
+    namespaces: HashMap<Arc<str>, Namespace>,
+    nodes: Nodes,
+    seats: HashMap<Arc<str>, Stored<SeatEntry>>,
+    seat_groups: HashMap<Arc<str>, GroupKey>,
+    /// Members are sorted when both pods and groups were listed once: one pass instead of one per group.
+    sorted: bool,
+    dirty: HashMap<GroupKey, Parts>,
+    removed: Vec<RemovedGroup>,
+    hasher: RandomState,
+}
+
+impl Index {
+    /// An empty index of the install with this controller name.
+    pub fn new(controller: Arc<str>, watched: Watched) -> Self {
+        Self {
+            controller,
+            lists: Lists::new(watched),
+            interner: Interner::default(),
+            namespaces: HashMap::new(),
+            nodes: Nodes::default(),
+            seats: HashMap::new(),
+            seat_groups: HashMap::new(),
+            sorted: false,
+            dirty: HashMap::new(),
+            removed: Vec::new(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Whether everything was listed once.
+    pub fn is_synced(&self) -> bool {
+        self.lists.generation() > 0
+    }
+
+    /// The newest generation of lists that is complete for every kind, see [`crate::watch::Relister::relist`].
+    pub fn generation(&self) -> u64 {
+        self.lists.generation()
+    }
+
+    /// The groups there are.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupKey> {
+        self.namespaces.values().flat_map(|space| space.groups.values()).map(|group| &group.object.key)
+    }
+
+    /// UID of a group, for Events and for the sweep.
+    pub fn group_uid(&self, key: &GroupKey) -> Option<&Uid> {
+        self.namespaces.get(&key.namespace)?.groups.get(&key.name).map(|group| group.object.uid())
+    }
+
+    /// How a group looks at pods, for live reads.
+    pub fn lens(&self, key: &GroupKey) -> Option<Lens> {
+        let space = self.namespaces.get(&key.namespace)?;
+        space.groups.get(&key.name).map(|group| space.lens(group))
+    }
+
+    /// What others put on a slice of ours, for the write over it.
+    pub fn slice_extras(&self, namespace: &str, name: &str) -> Extras {
+        let slice = self.namespaces.get(namespace).and_then(|space| space.slices.get(name));
+        slice.and_then(|slice| slice.value.own.as_ref()).map(|own| own.extras.clone()).unwrap_or_default()
+    }
+
+    /// When [`Index::drain`] is due even if nothing happens.
+    pub fn next_tick(&self, now: Duration) -> Option<Duration> {
+        self.nodes.next_judgement(now)
+    }
+
+    /// Takes in one change, seen at `now` (monotonic).
+    pub fn apply(&mut self, change: Change, now: Duration) {
+        match change {
+            Change::Group(event) => self.groups_changed(*event),
+            Change::Pod(event) => self.pods_changed(*event),
+            Change::Node(event) => self.nodes_changed(*event, now),
+            Change::Service(event) => self.services_changed(*event),
+            Change::Slice(event) => self.slices_changed(*event),
+            Change::Seat(event) => self.seats_changed(*event),
+            Change::ReplicaSet(event) => self.replica_sets_changed(*event),
+            Change::StatefulSet(event) => self.stateful_sets_changed(*event),
+        }
+        if !self.sorted && self.lists.is_complete(Kind::Group) && self.lists.is_complete(Kind::Pod) {
+            self.sorted = true;
+            self.sort_all();
+        }
+    }
+
+    /// What is due now.
+    pub fn drain(&mut self, now: Duration) -> Drained {
+        if self.nodes.judge(now) {
+            self.touch_all(Part::Nodes);
+        }
+        let removed = std::mem::take(&mut self.removed);
+        let mut observations = Vec::new();
+        if self.is_synced() {
+            for (key, parts) in std::mem::take(&mut self.dirty) {
+                self.tell(&key, parts, &mut observations);
+            }
+        }
+        Drained { removed, observations }
+    }
+
+    /// Builds the parts of a group that may have changed, and tells those that did.
+    fn tell(&mut self, key: &GroupKey, parts: Parts, out: &mut Vec<(GroupKey, Observation)>) {
+        let Some(mut space) = self.namespaces.remove(&key.namespace) else { return };
+        if let Some(mut group) = space.groups.remove(&key.name) {
+            // Where members changed, so may have their nodes.
+            let parts = if parts.has(Part::Members) { parts.with(Part::Nodes) } else { parts };
+            if parts.has(Part::Nodes) {
+                let names = views::node_names(&space, &group);
+                self.nodes.moved(key, &group.nodes, &names);
+                group.nodes = names;
+            }
+            for (told, part) in group.told.clone().iter().zip(Part::ALL) {
+                if !parts.has(part) {
+                    continue;
+                }
+                let view = views::build(self, &space, &group, part);
+                let print = self.fingerprint(&view);
+                if *told != Some(print) {
+                    out.push((key.clone(), view));
+                    if let Some(slot) = group.told.iter_mut().zip(Part::ALL).find(|(_, of)| *of == part) {
+                        *slot.0 = Some(print);
+                    }
+                }
+            }
+            space.groups.insert(key.name.clone(), group);
+        }
+        self.namespaces.insert(key.namespace.clone(), space);
+    }
+
+    /// A hash of a view: enough to know that it is the same as before, without keeping it.
+    fn fingerprint(&self, view: &Observation) -> u64 {
+        let mut text = HashWriter(self.hasher.build_hasher());
+        // Writing into a hasher cannot fail.
+        let _ = write!(text, "{view:?}");
+        text.0.finish()
+    }
+
+    fn touch(&mut self, key: GroupKey, parts: impl Into<Parts>) {
+        let slot = self.dirty.entry(key).or_default();
+        *slot = slot.and(parts.into());
+    }
+
+    fn touch_named(&mut self, namespace: &Arc<str>, names: impl IntoIterator<Item = Arc<str>>, part: Part) {
+        for name in names {
+            self.touch(GroupKey { namespace: namespace.clone(), name }, part);
+        }
+    }
+
+    fn touch_all(&mut self, part: Part) {
+        let keys: Vec<_> = self.groups().cloned().collect();
+        for key in keys {
+            self.touch(key, part);
+        }
+    }
+
+    fn space(&mut self, namespace: &str) -> (Arc<str>, &mut Namespace) {
+        let name = self.interner.text(namespace);
+        (name.clone(), self.namespaces.entry(name).or_default())
+    }
+
+    fn drop_empty_spaces(&mut self) {
+        self.namespaces.retain(|_, space| !space.is_empty());
+    }
+
+    fn seat_of(&self, key: &GroupKey) -> Option<&SeatEntry> {
+        self.seats.get(&*seat_name(GroupKind::Cr, key)).map(|seat| &seat.value)
+    }
+
+    fn sort_all(&mut self) {
+        let mut touched = Vec::new();
+        for (namespace, space) in &mut self.namespaces {
+            if space.groups.is_empty() {
+                continue;
+            }
+            let pods: Vec<_> = space.pods.keys().cloned().collect();
+            for pod in pods {
+                space.sort_pod(&pod, None);
+            }
+            touched.extend(space.groups.keys().map(|name| (namespace.clone(), name.clone())));
+        }
+        for (namespace, name) in touched {
+            self.touch(GroupKey { namespace, name }, Parts::EVERY);
+        }
+    }
+}
+
+struct HashWriter<H>(H);
+
+impl<H: Hasher> std::fmt::Write for HashWriter<H> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! One namespace: its objects, and which group each of them concerns.
+
+use super::group::GroupObject;
+use super::lists::Stored;
+use super::selectors::Selectors;
+use super::service::ServiceLite;
+use crate::api::Selector;
+use crate::pod::{Labels, Lens, OwnerKind, Owners, PodLite};
+use crate::slice::SliceLite;
+use hotstandby_core::ids::Uid;
+use hotstandby_core::view::Family;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// A group and what belongs to it.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) epoch: u32,
+    pub(super) object: GroupObject,
+    /// The last valid selector: a slip of the pen must not empty the group.
+    pub(super) selector: Option<Arc<Selector>>,
+    /// Pods the selector picks, of any phase.
+    pub(super) members: BTreeSet<Arc<str>>,
+    /// The pod a sealed seat names.
+    pub(super) holder: Option<(Arc<str>, Uid)>,
+    /// Nodes of the members as last told.
+    pub(super) nodes: BTreeSet<Arc<str>>,
+    /// What was last told of each part, as a hash: the core keeps the views themselves.
+    pub(super) told: [Option<u64>; 5],
+}
+
+/// A group's claim on a Service: the oldest wins, and ties end by UID.
+type Claim = (i64, Uid, Arc<str>);
+
+/// One namespace.
+#[derive(Debug, Default)]
+pub(super) struct Namespace {
+    pub(super) groups: HashMap<Arc<str>, Group>,
+    selectors: Selectors,
+    pub(super) pods: HashMap<Arc<str>, Stored<Box<PodLite>>>,
+    holders: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
+    pub(super) services: HashMap<Arc<str>, Stored<ServiceLite>>,
+    claims: HashMap<Arc<str>, BTreeSet<Claim>>,
+    pub(super) slices: HashMap<Arc<str>, Stored<SliceLite>>,
+    slices_of: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
+    pub(super) replica_sets: HashMap<Arc<str>, Stored<u64>>,
+    pub(super) stateful_sets: HashMap<Arc<str>, Stored<Arc<str>>>,
+}
+
+impl Namespace {
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+            && self.pods.is_empty()
+            && self.services.is_empty()
+            && self.slices.is_empty()
+            && self.replica_sets.is_empty()
+            && self.stateful_sets.is_empty()
+    }
+
+    /// Stores a group's object. Members are found by [`Namespace::find_members`].
+    pub(super) fn put_group(&mut self, object: GroupObject, epoch: u32) {
+        let name = object.key.name.clone();
+        let had = self.groups.remove(&name);
+        self.drop_claims(had.as_ref().map(|had| &had.object));
+        for service in &object.services {
+            let claim = (object.created_ms, object.uid().clone(), name.clone());
+            self.claims.entry(service.clone()).or_default().insert(claim);
+        }
+        let mut group = had.unwrap_or_else(|| Group {
+            epoch,
+            object: object.clone(),
+            selector: None,
+            members: BTreeSet::new(),
+            holder: None,
+            nodes: BTreeSet::new(),
+            told: [None; 5],
+        });
+        if object.selector.is_some() {
+            self.selectors.insert(&name, &object.pairs);
+            group.selector.clone_from(&object.selector);
+        }
+        group.epoch = epoch;
+        group.object = object;
+        self.groups.insert(name, group);
+    }
+
+    /// Removes a group.
+    pub(super) fn take_group(&mut self, name: &str) -> Option<Group> {
+        let group = self.groups.remove(name)?;
+        self.selectors.remove(name);
+        self.drop_claims(Some(&group.object));
+        self.drop_holder(name, group.holder.as_ref());
+        Some(group)
+    }
+
+    fn drop_claims(&mut self, object: Option<&GroupObject>) {
+        let Some(object) = object else { return };
+        for service in &object.services {
+            if let Some(claims) = self.claims.get_mut(service) {
+                claims.retain(|(.., group)| *group != object.key.name);
+                if claims.is_empty() {
+                    self.claims.remove(service);
+                }
+            }
+        }
+    }
+
+    fn drop_holder(&mut self, group: &str, holder: Option<&(Arc<str>, Uid)>) {
+        let Some((pod, _)) = holder else { return };
+        if let Some(groups) = self.holders.get_mut(pod) {
+            groups.remove(group);
+            if groups.is_empty() {
+                self.holders.remove(pod);
+            }
+        }
+    }
+
+    /// Notes whom a group's seat names; tells whether that is news.
+    pub(super) fn set_holder(&mut self, group: &str, holder: Option<(Arc<str>, Uid)>) -> bool {
+        let Some(entry) = self.groups.get_mut(group) else { return false };
+        if entry.holder == holder {
+            return false;
+        }
+        let had = std::mem::replace(&mut entry.holder, holder.clone());
+        let name = entry.object.key.name.clone();
+        self.drop_holder(group, had.as_ref());
+        if let Some((pod, _)) = holder {
+            self.holders.entry(pod).or_default().insert(name);
+        }
+        true
+    }
+
+    /// Looks through all pods for a group's members.
+    pub(super) fn find_members(&mut self, group: &str) {
+        let Some(entry) = self.groups.get_mut(group) else { return };
+        let Some(selector) = entry.selector.clone() else { return };
+        let picked = self.pods.iter().filter(|(_, pod)| picks(&selector, &pod.value.labels));
+        entry.members = picked.map(|(name, _)| name.clone()).collect();
+    }
+
+    /// Sorts one pod, or the place where it was, into the groups; returns those it concerns.
+    pub(super) fn sort_pod(&mut self, name: &Arc<str>, before: Option<&Labels>) -> BTreeSet<Arc<str>> {
+        let labels = self.pods.get(name).map(|pod| pod.value.labels.clone());
+        let mut concerned: BTreeSet<_> = self.holders.get(name).into_iter().flatten().cloned().collect();
+        let mut candidates: BTreeSet<_> =
+            before.map(|labels| self.selectors.candidates(labels)).into_iter().flatten().collect();
+        if let Some(labels) = labels.as_deref().filter(|labels| Some(*labels) != before) {
+            candidates.extend(self.selectors.candidates(labels));
+        }
+        for candidate in candidates {
+            let Some(group) = self.groups.get_mut(&candidate) else { continue };
+            let picked = labels.as_deref().is_some_and(|labels| {
+                group.selector.as_ref().is_some_and(|selector| picks(selector, labels))
+            });
+            let was_member = if picked {
+                !group.members.insert(name.clone())
+            } else {
+                group.members.remove(name)
+            };
+            if picked || was_member {
+                concerned.insert(candidate);
+            }
+        }
+        concerned
+    }
+
+    /// The groups that name a Service.
+    pub(super) fn claimants(&self, service: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.claims.get(service).into_iter().flatten().map(|(.., group)| group)
+    }
+
+    /// The group that may feed a Service.
+    pub(super) fn owner_of(&self, service: &str) -> Option<&Arc<str>> {
+        self.claims.get(service)?.first().map(|(.., group)| group)
+    }
+
+    /// Stores a slice; returns the Services it concerns, or concerned.
+    pub(super) fn put_slice(&mut self, slice: SliceLite, epoch: u32) -> BTreeSet<Arc<str>> {
+        let name = slice.name.clone();
+        let mut concerned = BTreeSet::new();
+        if let Some(had) = self.slices.get_mut(&name) {
+            had.epoch = epoch;
+            if had.value == slice {
+                return concerned;
+            }
+            concerned = self.drop_slice(&name);
+        }
+        concerned.extend(services_of(&slice));
+        for service in services_of(&slice) {
+            self.slices_of.entry(service).or_default().insert(name.clone());
+        }
+        self.slices.insert(name, Stored { epoch, value: slice });
+        concerned
+    }
+
+    /// Removes a slice; returns the Services it concerned.
+    pub(super) fn drop_slice(&mut self, name: &str) -> BTreeSet<Arc<str>> {
+        let Some(had) = self.slices.remove(name) else { return BTreeSet::new() };
+        let concerned = services_of(&had.value);
+        for service in &concerned {
+            if let Some(slices) = self.slices_of.get_mut(service) {
+                slices.remove(name);
+                if slices.is_empty() {
+                    self.slices_of.remove(service);
+                }
+            }
+        }
+        concerned
+    }
+
+    /// Slices that feed a Service, or stand under our name for it.
+    pub(super) fn slices_of(&self, service: &str) -> impl Iterator<Item = &SliceLite> {
+        let names = self.slices_of.get(service).into_iter().flatten();
+        names.filter_map(|name| self.slices.get(name)).map(|slice| &slice.value)
+    }
+
+    /// How a group looks at pods.
+    pub(super) fn lens(&self, group: &Group) -> Lens {
+        let holder = group.holder.as_ref().map(|(name, _)| name);
+        let mut owners = Owners::default();
+        for name in group.members.iter().chain(holder) {
+            let owner = self.pods.get(name).and_then(|pod| pod.value.owner.clone());
+            match owner {
+                Some((OwnerKind::ReplicaSet, name)) => {
+                    if let Some(revision) = self.replica_sets.get(&name) {
+                        owners.replica_sets.insert(name, revision.value);
+                    }
+                }
+                Some((OwnerKind::StatefulSet, name)) => {
+                    if let Some(revision) = self.stateful_sets.get(&name) {
+                        owners.stateful_sets.insert(name, revision.value.clone());
+                    }
+                }
+                None => {}
+            }
+        }
+        Lens { selector: group.selector.clone(), critical: group.object.critical.clone(), owners }
+    }
+
+    /// Groups with a member that this owner made.
+    pub(super) fn groups_of_owner(&self, kind: OwnerKind, owner: &str) -> Vec<Arc<str>> {
+        let owned = |pod: &Arc<str>| {
+            let owner_of = self.pods.get(pod).and_then(|pod| pod.value.owner.as_ref());
+            owner_of.is_some_and(|(have, name)| *have == kind && **name == *owner)
+        };
+        let groups = self.groups.iter().filter(|(_, group)| group.members.iter().any(owned));
+        groups.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+fn picks(selector: &Selector, labels: &Labels) -> bool {
+    selector.matches_by(|key| labels.get(key))
+}
+
+/// The Service a slice feeds by its label, and the one it stands for by its name, if it is one of our names.
+fn services_of(slice: &SliceLite) -> BTreeSet<Arc<str>> {
+    let by_name = [Family::Ipv4, Family::Ipv6].into_iter().find_map(|family| {
+        let service = slice.name.strip_suffix(family.suffix())?.strip_suffix("-hotstandby-")?;
+        (!service.is_empty()).then(|| Arc::from(service))
+    });
+    slice.service.clone().into_iter().chain(by_name).collect()
+}

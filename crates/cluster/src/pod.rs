@@ -1,0 +1,367 @@
+//! Pods, slimmed, and as members.
+
+use crate::api::{CriticalContainers, Selector};
+use crate::names;
+use crate::wire::{Container, ContainerStatus, WirePod, unix_ms};
+use hotstandby_core::ids::{Rv, Uid};
+use hotstandby_core::view::{MemberView, Phase};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The label on a `StatefulSet`'s pod that names its revision.
+const CONTROLLER_REVISION_HASH: &str = "controller-revision-hash";
+/// Sidecars that answer a TCP connect in the app's place, by container name.
+const MESH_CONTAINERS: [(&str, &str); 5] = [
+    ("istio-proxy", "istio"),
+    ("linkerd-proxy", "linkerd"),
+    ("kuma-sidecar", "kuma"),
+    ("consul-dataplane", "consul"),
+    ("osm-proxy", "osm"),
+];
+/// The same by annotation, for pods whose sidecar was renamed.
+const MESH_ANNOTATIONS: [(&str, &str); 4] = [
+    ("sidecar.istio.io/status", "istio"),
+    ("linkerd.io/proxy-version", "linkerd"),
+    ("kuma.io/sidecar-injected", "kuma"),
+    ("consul.hashicorp.com/connect-inject-status", "consul"),
+];
+
+/// Labels, kept small: keys and values are shared among all pods that have them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Labels(Box<[(Arc<str>, Arc<str>)]>);
+
+impl Labels {
+    /// The value of a label.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let at = self.0.binary_search_by(|(have, _)| (**have).cmp(key)).ok()?;
+        self.0.get(at).map(|(_, value)| &**value)
+    }
+
+    /// All labels.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = &(Arc<str>, Arc<str>)> {
+        self.0.iter()
+    }
+}
+
+/// Keeps one copy of what many pods have in common.
+#[derive(Debug, Default)]
+pub struct Interner {
+    strings: Pool<str>,
+    labels: Pool<Labels>,
+    ports: Pool<Ports>,
+}
+
+/// Container ports by name.
+type Ports = BTreeMap<Arc<str>, u16>;
+
+#[derive(Debug)]
+struct Pool<T: ?Sized + Eq + Hash> {
+    known: HashSet<Arc<T>>,
+    /// The next size at which unused entries are looked for.
+    sweep_at: usize,
+}
+
+impl<T: ?Sized + Eq + Hash> Default for Pool<T> {
+    fn default() -> Self {
+        Self { known: HashSet::new(), sweep_at: 1024 }
+    }
+}
+
+impl<T: ?Sized + Eq + Hash> Pool<T> {
+    fn share<'a>(&mut self, value: &'a T, make: impl FnOnce(&'a T) -> Arc<T>) -> Arc<T> {
+        if let Some(known) = self.known.get(value) {
+            return known.clone();
+        }
+        // Entries nobody else holds are dropped when the pool has doubled: amortised, without a timer.
+        if self.known.len() >= self.sweep_at {
+            self.known.retain(|entry| Arc::strong_count(entry) > 1);
+            self.sweep_at = (self.known.len() * 2).max(1024);
+        }
+        let fresh = make(value);
+        self.known.insert(fresh.clone());
+        fresh
+    }
+}
+
+impl Interner {
+    /// The shared copy of a text.
+    pub fn text(&mut self, text: &str) -> Arc<str> {
+        self.strings.share(text, Into::into)
+    }
+
+    /// The shared copy of labels.
+    pub fn labels(&mut self, labels: Option<&BTreeMap<String, String>>) -> Arc<Labels> {
+        let pairs = labels.into_iter().flatten();
+        let labels = Labels(pairs.map(|(key, value)| (self.text(key), self.text(value))).collect());
+        self.labels.share(&labels, |labels| Arc::new(labels.clone()))
+    }
+
+    fn ports(&mut self, containers: &[Container]) -> Arc<Ports> {
+        let mut ports = Ports::new();
+        for port in containers.iter().flat_map(|container| &container.ports) {
+            if let (Some(name), Ok(number)) = (&port.name, u16::try_from(port.container_port)) {
+                ports.insert(self.text(name), number);
+            }
+        }
+        self.ports.share(&ports, |ports| Arc::new(ports.clone()))
+    }
+}
+
+/// What a pod's controller is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OwnerKind {
+    /// A `ReplicaSet`.
+    ReplicaSet,
+    /// A `StatefulSet`.
+    StatefulSet,
+}
+
+/// The end of one instance of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// `name/containerID`: names the instance.
+    pub instance: Arc<str>,
+    /// The container.
+    pub container: Arc<str>,
+    /// When, Unix milliseconds.
+    pub finished_ms: Option<i64>,
+    /// Its literal environment, by which it may be critical. Kept for ended containers only.
+    pub env: Arc<[(Arc<str>, Arc<str>)]>,
+}
+
+/// A pod with nothing but what is used of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodLite {
+    /// Name.
+    pub name: Arc<str>,
+    /// UID.
+    pub uid: Uid,
+    /// resourceVersion.
+    pub rv: Rv,
+    /// `status.podIPs`.
+    pub ips: Box<[IpAddr]>,
+    /// `spec.nodeName`.
+    pub node: Option<Arc<str>>,
+    /// `status.phase`.
+    pub phase: Phase,
+    /// The condition Ready.
+    pub ready: bool,
+    /// `metadata.deletionTimestamp` is set.
+    pub terminating: bool,
+    /// When Ready last turned, Unix milliseconds.
+    pub ready_turned_ms: Option<i64>,
+    /// `status.startTime`, Unix milliseconds.
+    pub started_ms: Option<i64>,
+    /// `hotstandby.dev/priority`.
+    pub priority: i64,
+    /// All labels: selectors match on them.
+    pub labels: Arc<Labels>,
+    /// Its controller, where that has revisions.
+    pub owner: Option<(OwnerKind, Arc<str>)>,
+    /// The mesh sidecar it carries.
+    pub mesh: Option<&'static str>,
+    /// Container ports by name.
+    pub ports: Arc<BTreeMap<Arc<str>, u16>>,
+    /// Containers that ended, now or before they were last started; mostly none.
+    pub ended: Option<Box<[Ended]>>,
+}
+
+impl PodLite {
+    /// Slims a pod; `None` if it is no stored object.
+    pub fn new(pod: &WirePod, interner: &mut Interner) -> Option<Self> {
+        let (meta, spec, status) = (&pod.metadata, &pod.spec, &pod.status);
+        let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
+        Some(Self {
+            name: meta.name.as_deref()?.into(),
+            uid: meta.uid.as_deref()?.into(),
+            rv: meta.resource_version.as_deref()?.into(),
+            ips: addresses(pod),
+            node: spec.node_name.as_deref().filter(|node| !node.is_empty()).map(|node| interner.text(node)),
+            phase: phase(status.phase.as_deref()),
+            ready: ready.is_some_and(|ready| ready.status == "True"),
+            terminating: meta.deletion_timestamp.is_some(),
+            ready_turned_ms: unix_ms(ready.and_then(|ready| ready.last_transition_time.as_ref())),
+            started_ms: unix_ms(status.start_time.as_ref()),
+            priority: priority(pod),
+            labels: interner.labels(meta.labels.as_ref()),
+            owner: owner(pod, interner),
+            mesh: mesh(pod),
+            ports: interner.ports(&spec.containers),
+            ended: ended(pod, interner),
+        })
+    }
+}
+
+fn addresses(pod: &WirePod) -> Box<[IpAddr]> {
+    let all = &pod.status.pod_ips;
+    if all.is_empty() {
+        return pod.status.pod_ip.iter().filter_map(|ip| ip.parse().ok()).collect();
+    }
+    all.iter().filter_map(|entry| entry.ip.parse().ok()).collect()
+}
+
+fn phase(text: Option<&str>) -> Phase {
+    match text {
+        Some("Pending") => Phase::Pending,
+        Some("Running") => Phase::Running,
+        Some("Failed") => Phase::Failed,
+        Some("Succeeded") => Phase::Succeeded,
+        _ => Phase::Unknown,
+    }
+}
+
+fn annotation<'a>(pod: &'a WirePod, key: &str) -> Option<&'a str> {
+    pod.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+/// A priority that is no number counts as none: the pod still takes part.
+fn priority(pod: &WirePod) -> i64 {
+    annotation(pod, names::PRIORITY).and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+fn owner(pod: &WirePod, interner: &mut Interner) -> Option<(OwnerKind, Arc<str>)> {
+    let owner = pod
+        .metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true) && owner.api_version.starts_with("apps/"))?;
+    let kind = match owner.kind.as_str() {
+        "ReplicaSet" => OwnerKind::ReplicaSet,
+        "StatefulSet" => OwnerKind::StatefulSet,
+        _ => return None,
+    };
+    Some((kind, interner.text(&owner.name)))
+}
+
+fn mesh(pod: &WirePod) -> Option<&'static str> {
+    let sidecars = pod.spec.init_containers.iter().filter(|init| is_sidecar(init));
+    let by_container = pod.spec.containers.iter().chain(sidecars).find_map(|container| {
+        MESH_CONTAINERS.iter().find(|(name, _)| *name == container.name).map(|(_, mesh)| *mesh)
+    });
+    by_container.or_else(|| {
+        MESH_ANNOTATIONS.iter().find(|(key, _)| annotation(pod, key).is_some()).map(|(_, mesh)| *mesh)
+    })
+}
+
+/// A native sidecar; other init containers end before the pod serves.
+fn is_sidecar(init: &Container) -> bool {
+    init.restart_policy.as_deref() == Some("Always")
+}
+
+/// The containers that ended, the newest instance of each.
+///
+/// Both the present state and the one before the last start are looked at: the kubelet restarts a container within
+/// a second or two, and the end must not go unseen because of that. An end long ago stays visible as long as the
+/// kubelet reports it; whether it is news is for the core to know, which keeps the instances it has seen.
+fn ended(pod: &WirePod, interner: &mut Interner) -> Option<Box<[Ended]>> {
+    let (spec, status) = (&pod.spec, &pod.status);
+    let main = status.container_statuses.iter().filter_map(|status| {
+        Some((status, spec.containers.iter().find(|container| container.name == status.name)?))
+    });
+    let sidecars = status.init_container_statuses.iter().filter_map(|status| {
+        let named = |init: &&Container| init.name == status.name && is_sidecar(init);
+        Some((status, spec.init_containers.iter().find(named)?))
+    });
+    let found: Box<[Ended]> = main
+        .chain(sidecars)
+        .filter_map(|(status, container)| end_of(status, container, interner))
+        .collect();
+    (!found.is_empty()).then_some(found)
+}
+
+fn end_of(status: &ContainerStatus, container: &Container, interner: &mut Interner) -> Option<Ended> {
+    let terminated = status.state.terminated.as_ref().or(status.last_state.terminated.as_ref())?;
+    let id = terminated.container_id.as_deref().unwrap_or_default();
+    let env = container.env.iter().filter_map(|var| {
+        Some((interner.text(&var.name), interner.text(var.value.as_deref()?)))
+    });
+    Some(Ended {
+        env: env.collect(),
+        instance: format!("{}/{id}", status.name).into(),
+        container: interner.text(&status.name),
+        finished_ms: unix_ms(terminated.finished_at.as_ref()),
+    })
+}
+
+/// How a group looks at pods: everything a member's view needs beside the pod itself.
+#[derive(Clone, Debug)]
+pub struct Lens {
+    /// The group's selector; `None` where the spec never was valid.
+    pub selector: Option<Arc<Selector>>,
+    /// Its critical containers.
+    pub critical: Arc<CriticalContainers>,
+    /// What is known of its members' owners.
+    pub owners: Owners,
+}
+
+/// Revisions of owners.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    /// Revision number by `ReplicaSet`.
+    pub replica_sets: HashMap<Arc<str>, u64>,
+    /// Update revision by `StatefulSet`.
+    pub stateful_sets: HashMap<Arc<str>, Arc<str>>,
+}
+
+impl Owners {
+    /// The rank of a pod's revision among its owner's: higher is newer, 0 where nothing is known.
+    fn rank(&self, pod: &PodLite) -> u64 {
+        match &pod.owner {
+            Some((OwnerKind::ReplicaSet, name)) => self.replica_sets.get(name).copied().unwrap_or(0),
+            Some((OwnerKind::StatefulSet, name)) => {
+                let newest = self.stateful_sets.get(name).map(|revision| &**revision);
+                u64::from(newest.is_some() && newest == pod.labels.get(CONTROLLER_REVISION_HASH))
+            }
+            None => 0,
+        }
+    }
+}
+
+impl Lens {
+    /// Whether the group's selector picks this pod.
+    pub fn picks(&self, pod: &PodLite) -> bool {
+        self.selector.as_ref().is_some_and(|selector| selector.matches_by(|key| pod.labels.get(key)))
+    }
+}
+
+/// A pod as a member of the group with this lens.
+pub fn to_member_view(pod: &PodLite, lens: &Lens) -> MemberView {
+    MemberView {
+        name: pod.name.clone(),
+        uid: pod.uid.clone(),
+        rv: pod.rv.clone(),
+        ips: pod.ips.to_vec(),
+        node: pod.node.clone(),
+        phase: pod.phase,
+        ready: pod.ready,
+        ready_turned_ms: pod.ready_turned_ms,
+        terminating: pod.terminating,
+        selected: lens.picks(pod),
+        started_ms: pod.started_ms,
+        priority: pod.priority,
+        revision: lens.owners.rank(pod),
+        critical_terminated: critical_terminated(pod, &lens.critical),
+        mesh: pod.mesh,
+        named_ports: (*pod.ports).clone(),
+    }
+}
+
+/// The newest end of a critical container, by the kubelet's clock; ties go to the later in the pod.
+fn critical_terminated(pod: &PodLite, critical: &CriticalContainers) -> Option<Arc<str>> {
+    if critical.is_empty() {
+        return None;
+    }
+    pod.ended
+        .iter()
+        .flatten()
+        .filter(|end| critical.contains(&end.container, end.env.iter().map(|(key, value)| (&**key, &**value))))
+        .max_by_key(|end| end.finished_ms)
+        .map(|end| end.instance.clone())
+}
+
+#[cfg(test)]
+#[path = "pod_tests.rs"]
+mod tests;
