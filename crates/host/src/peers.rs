@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn only_a_fresh_success_from_another_node_vetoes() {
-        let failing_for = Duration::from_millis(1_000);
+        let failing_for = Duration::from_secs(1);
         let veto = |answer: &SightingAnswer, peer, member| vetoes(answer, peer, member, failing_for);
         assert!(veto(&answer(true, 999), Some("a"), Some("b")));
         assert!(!veto(&answer(true, 1_000), Some("a"), Some("b")), "sent before it began to fail");

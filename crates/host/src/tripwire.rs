@@ -257,6 +257,6 @@ mod tests {
     #[test]
     fn server_that_closes_after_long_is_opened_again_for_ever() {
         assert_eq!(idle_closes(2, WORTH_REOPENING, false), 0);
-        assert_eq!(idle_closes(2, Duration::from_secs(60), false), 0);
+        assert_eq!(idle_closes(2, Duration::from_mins(1), false), 0);
     }
 }
