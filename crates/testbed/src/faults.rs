@@ -16,6 +16,9 @@ use nix::unistd::Pid;
 use crate::cluster::{Cgroup, Cluster, Component, Request, is_first_of_its_namespace, link_is_up, set_link};
 use crate::paths::NodePaths;
 
+/// Where containerd puts containers below a node's cgroup: the name of its namespace for Kubernetes.
+const CONTAINERS: &str = "k8s.io";
+
 /// When a fault was made.
 #[derive(Debug, Clone, Copy)]
 pub struct Inflicted {
@@ -156,7 +159,7 @@ impl<'a> Faults<'a> {
         let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let found = api.get(pod).await.with_context(|| format!("reading pod {namespace}/{pod}"))?;
         let (node, id) = container_of(&found, container)?;
-        let group = Cgroup::new(&self.cluster.node(&node)?.cgroup())?.child(&id);
+        let group = Cgroup::new(&self.cluster.node(&node)?.cgroup())?.child(CONTAINERS).child(&id);
         let processes = group.processes();
         let pid = processes
             .iter()

@@ -14,7 +14,8 @@ use nix::unistd::Pid;
 
 use crate::paths::CGROUP_PARENT;
 
-const ROOT: &str = "/sys/fs/cgroup";
+/// Where cgroups are mounted.
+pub(crate) const ROOT: &str = "/sys/fs/cgroup";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Version {
@@ -131,6 +132,69 @@ impl Cgroup {
     }
 }
 
+/// A cgroup's folder in one hierarchy.
+#[derive(Debug, Clone)]
+pub(crate) struct Branch {
+    /// The cgroup.
+    pub(crate) dir: PathBuf,
+    /// Where the hierarchy is mounted below [`ROOT`]; empty with cgroup v2, which has one only.
+    pub(crate) hierarchy: PathBuf,
+}
+
+/// Makes the cgroup of this relative path in every hierarchy, fit to hold containers, and moves the calling
+/// process in.
+pub(crate) fn join_everywhere(relative: &Path) -> Result<Vec<Branch>> {
+    let mut made = Vec::new();
+    for root in hierarchies() {
+        let mut dir = root.clone();
+        for part in relative {
+            let parent = dir.clone();
+            dir.push(part);
+            if root == Path::new(ROOT) {
+                enable_controllers(&parent);
+            }
+            fs::create_dir_all(&dir).with_context(|| format!("making cgroup {}", dir.display()))?;
+            inherit_cpuset(&parent, &dir)?;
+        }
+        weigh(&root.join(CGROUP_PARENT));
+        fs::write(dir.join("cgroup.procs"), "0")
+            .with_context(|| format!("entering cgroup {}", dir.display()))?;
+        made.push(Branch { dir, hierarchy: root.strip_prefix(ROOT).unwrap_or(&root).to_path_buf() });
+    }
+    Ok(made)
+}
+
+/// All nodes together would weigh as much as one busy process of the machine otherwise.
+fn weigh(dir: &Path) {
+    for (file, weight) in [("cpu.shares", "16384"), ("cpu.weight", "1600")] {
+        let path = dir.join(file);
+        if path.exists() {
+            let _without_it_things_are_slow = fs::write(path, weight);
+        }
+    }
+}
+
+/// cgroup v2 gives a cgroup only the controllers its parent passes on.
+fn enable_controllers(parent: &Path) {
+    let controllers = fs::read_to_string(parent.join("cgroup.controllers")).unwrap_or_default();
+    for controller in controllers.split_whitespace() {
+        // Some machines keep single ones for themselves; containers then do without.
+        let _kept_back = fs::write(parent.join("cgroup.subtree_control"), format!("+{controller}"));
+    }
+}
+
+/// In cgroup v1 a new cpuset is empty, and nothing can run in it.
+fn inherit_cpuset(parent: &Path, dir: &Path) -> Result<()> {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        let path = dir.join(file);
+        if fs::read_to_string(&path).is_ok_and(|text| text.trim().is_empty()) {
+            let value = fs::read_to_string(parent.join(file)).unwrap_or_default();
+            fs::write(&path, value.trim()).with_context(|| format!("writing {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes the (empty) cgroup of this relative path from every hierarchy, deepest first.
 pub(crate) fn remove_everywhere(relative: &Path) -> Result<()> {
     if !relative.starts_with(CGROUP_PARENT) {
@@ -152,9 +216,13 @@ fn hierarchies() -> Vec<PathBuf> {
         .flatten()
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .map(|entry| entry.path())
-        .filter(|path| path.join("cgroup.procs").exists())
         .collect();
     found.push(root);
+    // With cgroup v2 there is but one, the root itself: its folders are cgroups and no hierarchies.
+    if v2_only() {
+        found.retain(|path| path == Path::new(ROOT));
+    }
+    found.retain(|path| path.join("cgroup.procs").exists());
     found
 }
 
@@ -195,13 +263,17 @@ fn collect_processes(dir: &Path, found: &mut Vec<i32>) {
     }
 }
 
+fn v2_only() -> bool {
+    Path::new(ROOT).join("cgroup.controllers").exists()
+}
+
 fn freezer_root() -> Result<(PathBuf, Version)> {
     let root = Path::new(ROOT);
     let v1 = root.join("freezer");
     if v1.join("cgroup.procs").exists() {
         return Ok((v1, Version::V1));
     }
-    if root.join("cgroup.controllers").exists() {
+    if v2_only() {
         return Ok((root.to_path_buf(), Version::V2));
     }
     bail!("no usable cgroups at {ROOT}: neither cgroup v2 nor the v1 hierarchy 'freezer' is mounted there")

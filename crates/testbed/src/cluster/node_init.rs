@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -10,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, sethostname};
 
-use super::cgroup::Cgroup;
+use super::cgroup::{self, Branch, Cgroup};
 use super::config::Spec;
 use super::{node, process};
 use crate::paths::NodePaths;
@@ -29,8 +30,12 @@ pub(crate) fn run(spec_path: &Path, name: &str) -> Result<()> {
     let node = spec.node(name)?;
     // Before /proc shows this namespace's numbers only.
     let pid = process::host_pid()?;
+    let branches = cgroup::join_everywhere(&node.cgroup())?;
+    // From here on the node's cgroup is the root of all cgroups it is shown.
+    unshare(CloneFlags::CLONE_NEWCGROUP).context("making a cgroup namespace")?;
+    // With cgroup v2 only leaves may hold processes.
     Cgroup::new(&node.cgroup())?.child("system").join()?;
-    make_own_view(&node)?;
+    make_own_view(&node, &branches)?;
     sethostname(node.name()).context("setting the host name")?;
     // Last, as it says: this node can be killed and frozen now.
     super::write_atomically(&node.pid_file(), &pid.to_string())?;
@@ -45,7 +50,7 @@ pub(crate) fn run(spec_path: &Path, name: &str) -> Result<()> {
     services.tend()
 }
 
-fn make_own_view(node: &NodePaths) -> Result<()> {
+fn make_own_view(node: &NodePaths, branches: &[Branch]) -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS).context("making namespaces")?;
     mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING)
         .context("cutting the node's mounts off from the machine's")?;
@@ -55,8 +60,44 @@ fn make_own_view(node: &NodePaths) -> Result<()> {
         fs::create_dir_all(target).with_context(|| format!("making {target}"))?;
         bind(&node.disk().join(place), Path::new(target))?;
     }
+    show_own_cgroups(node, branches)?;
     // Not a mount of /sys: the kubelet would find no cgroups there.
     bind(&node.run(), Path::new("/run"))
+}
+
+/// Lets the node see its own cgroup as the root of each hierarchy: so all containers are below it, and can
+/// be frozen and found, whatever path the runtime chooses. Without QoS cgroups, which not every machine can
+/// have, the kubelet does not pass its `cgroupRoot` on.
+fn show_own_cgroups(node: &NodePaths, branches: &[Branch]) -> Result<()> {
+    let (stage, root) = (node.disk().join("cgroup"), Path::new(cgroup::ROOT));
+    fs::create_dir_all(&stage).with_context(|| format!("making {}", stage.display()))?;
+    match branches {
+        [only] if only.hierarchy.as_os_str().is_empty() => bind(&only.dir, &stage)?,
+        several => {
+            mount(Some("cgroups"), &stage, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
+                .with_context(|| format!("mounting {}", stage.display()))?;
+            for branch in several {
+                let target = stage.join(&branch.hierarchy);
+                fs::create_dir_all(&target).with_context(|| format!("making {}", target.display()))?;
+                bind(&branch.dir, &target)?;
+            }
+            copy_links(root, &stage)?;
+        }
+    }
+    // Away and not only covered: the container runtime believes the first mount it finds listed.
+    umount2(root, MntFlags::MNT_DETACH).with_context(|| format!("unmounting {}", root.display()))?;
+    mount(Some(&stage), root, NOTHING, MsFlags::MS_MOVE, NOTHING)
+        .with_context(|| format!("moving {} to {}", stage.display(), root.display()))
+}
+
+/// Names like `cpu` for what is mounted as `cpu,cpuacct`.
+fn copy_links(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))?.flatten() {
+        if let Ok(target) = fs::read_link(entry.path()) {
+            symlink(target, to.join(entry.file_name())).context("making a link among cgroups")?;
+        }
+    }
+    Ok(())
 }
 
 fn bind(from: &Path, to: &Path) -> Result<()> {
