@@ -148,10 +148,21 @@ async fn answer(
     request: Request<Empty<Bytes>>,
     limit: Limit,
 ) -> Answered {
-    let Some((connector, name)) = server else { return exchange(stream, request, limit).await };
-    match limit.on("TLS handshake", connector.connect(name, stream)).await? {
+    match server {
+        None => exchange(stream, request, limit).await,
         // Boxed: a TLS session is large, and most probes have none.
-        Ok(stream) => Box::pin(exchange(stream, request, limit)).await,
+        Some(server) => Box::pin(answer_encrypted(stream, server, request, limit)).await,
+    }
+}
+
+async fn answer_encrypted(
+    stream: TcpStream,
+    (connector, name): Server,
+    request: Request<Empty<Bytes>>,
+    limit: Limit,
+) -> Answered {
+    match limit.on("TLS handshake", connector.connect(name, stream)).await? {
+        Ok(stream) => exchange(stream, request, limit).await,
         Err(error) => {
             let (outcome, text) = broken(&error, "the TLS handshake was done");
             Err(failed(outcome, text))

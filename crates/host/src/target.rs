@@ -7,7 +7,7 @@ use hotstandby_core::action::ProbeTarget;
 use hotstandby_core::health::{Outcome, ProbeReport};
 use hotstandby_core::observation::Observation;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -21,9 +21,15 @@ pub(crate) struct Target {
     pub(crate) spec: ProbeTarget,
     group: Arc<str>,
     sink: Sink,
-    /// Held while an observation is handed on, so that none follows once it is false.
-    open: Mutex<bool>,
-    seen: watch::Sender<Seen>,
+    /// Held while an observation is handed on, so that none follows once it is closed.
+    gate: Mutex<Gate>,
+    /// Made when a tripwire asks for it: most targets never have one.
+    tell: OnceLock<watch::Sender<Seen>>,
+}
+
+struct Gate {
+    open: bool,
+    seen: Seen,
 }
 
 /// What the probes of a target saw, for its tripwire.
@@ -44,12 +50,18 @@ pub(crate) enum Lane {
 
 impl Target {
     pub(crate) fn new(ctx: Arc<HostContext>, group: Arc<str>, spec: ProbeTarget, sink: Sink) -> Arc<Self> {
-        let (seen, _) = watch::channel(Seen::default());
-        Arc::new(Self { ctx, spec, group, sink, open: Mutex::new(true), seen })
+        let gate = Mutex::new(Gate { open: true, seen: Seen::default() });
+        Arc::new(Self { ctx, spec, group, sink, gate, tell: OnceLock::new() })
     }
 
     pub(crate) fn seen(&self) -> watch::Receiver<Seen> {
-        self.seen.subscribe()
+        // Under the gate, so that nothing is seen between the reading and the making.
+        let gate = self.gate();
+        self.tell.get_or_init(|| watch::channel(gate.seen).0).subscribe()
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Probes every period, for ever; the first at once, the others at a phase of this target's own, so that
@@ -128,42 +140,40 @@ impl Target {
         let spans_gap = ctx.clock.spans_gap(sent, done) || took > spec.timeout + crate::clock::LATE;
         let uid = spec.uid.clone();
         let report = ProbeReport { uid, outcome, sent, done, vantage, spans_gap, detail };
-        self.emit_with(Observation::Probe(report), || {
-            self.note(outcome, sent, spans_gap);
-        });
+        let mut gate = self.gate();
+        if gate.open {
+            self.note(&mut gate.seen, outcome, sent, spans_gap);
+            (self.sink)(Observation::Probe(report));
+        }
     }
 
-    fn note(&self, outcome: Outcome, sent: Duration, spans_gap: bool) {
+    fn note(&self, seen: &mut Seen, outcome: Outcome, sent: Duration, spans_gap: bool) {
         let success = outcome == Outcome::Success;
         if success || !spans_gap {
             self.ctx.sightings.note(&self.group, &self.spec.uid, Sighting { success, sent });
         }
-        self.seen.send_modify(|seen| {
-            if success {
-                seen.success_sent = seen.success_sent.max(Some(sent));
-            } else {
-                seen.failures += 1;
-            }
-        });
+        if success {
+            seen.success_sent = seen.success_sent.max(Some(sent));
+        } else {
+            seen.failures += 1;
+        }
+        if let Some(tell) = self.tell.get() {
+            tell.send_replace(*seen);
+        }
     }
 
     /// Hands an observation on, unless the target was stopped.
     pub(crate) fn emit(&self, observation: Observation) {
-        self.emit_with(observation, || {});
-    }
-
-    fn emit_with(&self, observation: Observation, before: impl FnOnce()) {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if *open {
-            before();
+        let gate = self.gate();
+        if gate.open {
             (self.sink)(observation);
         }
     }
 
     /// From now on nothing is handed on.
     pub(crate) fn stop(&self) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        *open = false;
+        let mut gate = self.gate();
+        gate.open = false;
         self.ctx.sightings.forget(&self.group, &self.spec.uid);
     }
 }
