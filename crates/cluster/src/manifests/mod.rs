@@ -12,7 +12,7 @@ use crate::api;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// Name of the install: of its Deployment, ServiceAccount and roles, and the value of `app.kubernetes.io/name`.
+/// Name of the install: of its Deployment, service account and roles, and the value of `app.kubernetes.io/name`.
 pub const NAME: &str = "hotstandby";
 /// The namespace hotstandby lives in unless told otherwise.
 pub const DEFAULT_NAMESPACE: &str = "hotstandby-system";

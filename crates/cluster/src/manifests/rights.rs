@@ -1,10 +1,10 @@
-//! The rights the controller needs, as data: from this table come the ClusterRole, the Roles, the check of
+//! The rights the controller needs, as data: from this table come the cluster role, the roles, the check of
 //! permissions at the start, and the docs. What is not here is not granted.
 
 /// Where a right holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// In every namespace that is watched: a ClusterRole, or a Role in each namespace.
+    /// In every namespace that is watched: a cluster role, or a role in each namespace.
     Watched,
     /// On objects without namespace: left out where only some namespaces are watched.
     Cluster,
