@@ -1,16 +1,24 @@
 //! The only crate that knows Kubernetes: the API types, what is watched, what is written, and the install YAML.
 
+pub mod access;
 pub mod api;
 pub mod call;
 pub mod connect;
+pub mod events;
 pub mod extras;
 pub mod index;
+pub mod live;
 pub mod manifests;
 pub mod marks;
 pub mod names;
 pub mod pod;
 pub mod seat;
 pub mod slice;
+pub mod status;
+pub mod sweep;
 pub mod user;
 pub mod watch;
 pub mod wire;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,162 @@
+//! What is kept of a pod, and how a group sees it.
+
+use super::*;
+use crate::api::LabelSelector;
+use serde_json::{Value, json};
+
+fn pod(change: Value) -> PodLite {
+    let mut pod = json!({
+        "metadata": {
+            "name": "web-1", "namespace": "shop", "uid": "u1", "resourceVersion": "5",
+            "labels": {"app": "web", "pod-template-hash": "abc"},
+            "annotations": {},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-abc", "uid": "r", "controller": true}],
+            "managedFields": [{"manager": "x", "fieldsV1": {"f:a": {}}}],
+        },
+        "spec": {"nodeName": "n1", "containers": [{"name": "main", "ports": [{"name": "http", "containerPort": 8080}]}]},
+        "status": {
+            "phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}],
+            "startTime": "2026-11-21T00:00:00Z",
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-21T00:00:01Z"}],
+        },
+    });
+    merge(&mut pod, change);
+    let wire: WirePod = serde_json::from_value(pod).unwrap();
+    assert!(wire.metadata.managed_fields.is_none());
+    PodLite::new(&wire, &mut Interner::default()).unwrap()
+}
+
+fn merge(into: &mut Value, change: Value) {
+    match (into, change) {
+        (Value::Object(into), Value::Object(change)) => {
+            for (key, value) in change {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, change) => *into = change,
+    }
+}
+
+fn lens(critical: CriticalContainers) -> Lens {
+    let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
+    let selector = LabelSelector { match_labels: labels, ..LabelSelector::default() };
+    Lens {
+        selector: Some(Arc::new(Selector::new(&selector, "spec.selector").unwrap())),
+        critical: Arc::new(critical),
+        owners: Owners {
+            replica_sets: HashMap::from([("web-abc".into(), 4)]),
+            stateful_sets: HashMap::from([("web".into(), "rev-2".into())]),
+        },
+    }
+}
+
+fn critical() -> CriticalContainers {
+    CriticalContainers { names: vec!["main".into()], env: Some(("crit".into(), "yes".into())) }
+}
+
+#[test]
+fn a_member_is_what_the_pod_says() {
+    let view = to_member_view(&pod(json!({})), &lens(CriticalContainers::default()));
+    assert_eq!((&*view.name, view.phase, view.ready, view.terminating), ("web-1", Phase::Running, true, false));
+    assert_eq!(view.ips, ["10.0.0.1".parse::<IpAddr>().unwrap(), "fd00::1".parse().unwrap()]);
+    assert_eq!((view.started_ms, view.ready_turned_ms), (Some(1_795_219_200_000), Some(1_795_219_201_000)));
+    assert_eq!((view.revision, view.priority, view.mesh, view.selected), (4, 0, None, true));
+    assert_eq!(view.named_ports.get("http"), Some(&8080));
+}
+
+#[test]
+fn a_relabelled_or_dying_pod_shows_it() {
+    let view = to_member_view(&pod(json!({"metadata": {"labels": {"app": "old"}}})), &lens(critical()));
+    assert!(!view.selected);
+    let dying = json!({"metadata": {"deletionTimestamp": "2026-11-21T00:00:00Z"}});
+    assert!(to_member_view(&pod(dying), &lens(critical())).terminating);
+}
+
+#[test]
+fn nulls_and_nonsense_do_no_harm() {
+    let odd = json!({
+        "metadata": {"annotations": {"hotstandby.dev/priority": "high"}},
+        "spec": {"containers": null}, "status": {"podIPs": null, "conditions": null, "containerStatuses": null},
+    });
+    let view = to_member_view(&pod(odd), &lens(critical()));
+    assert_eq!((view.priority, view.ready), (0, false));
+    assert_eq!(view.ips, ["10.0.0.1".parse::<IpAddr>().unwrap()]);
+    assert_eq!(pod(json!({"metadata": {"annotations": {"hotstandby.dev/priority": "-3"}}})).priority, -3);
+}
+
+#[test]
+fn a_stateful_sets_newest_revision_ranks_first() {
+    let of_set = |hash: &str| {
+        pod(json!({"metadata": {
+            "labels": {"controller-revision-hash": hash},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "s", "controller": true}],
+        }}))
+    };
+    assert_eq!(to_member_view(&of_set("rev-2"), &lens(critical())).revision, 1);
+    assert_eq!(to_member_view(&of_set("rev-1"), &lens(critical())).revision, 0);
+}
+
+#[test]
+fn meshes_are_known_by_container_and_by_annotation() {
+    let native = json!({"spec": {"initContainers": [{"name": "istio-proxy", "restartPolicy": "Always"}]}});
+    assert_eq!(pod(native).mesh, Some("istio"));
+    let init = json!({"spec": {"initContainers": [{"name": "istio-proxy"}]}});
+    assert_eq!(pod(init).mesh, None);
+    let classic = json!({"spec": {"containers": [{"name": "main"}, {"name": "linkerd-proxy"}]}});
+    assert_eq!(pod(classic).mesh, Some("linkerd"));
+    let annotated = json!({"metadata": {"annotations": {"sidecar.istio.io/status": "{}"}}});
+    assert_eq!(pod(annotated).mesh, Some("istio"));
+}
+
+#[test]
+fn a_critical_end_is_seen_although_the_kubelet_restarted_it() {
+    let restarted = json!({"status": {"containerStatuses": [{
+        "name": "main", "state": {"running": {}},
+        "lastState": {"terminated": {"containerID": "containerd://1", "finishedAt": "2026-11-21T00:00:00Z"}},
+    }]}});
+    let view = to_member_view(&pod(restarted.clone()), &lens(critical()));
+    assert_eq!(view.critical_terminated.as_deref(), Some("main/containerd://1"));
+    assert_eq!(to_member_view(&pod(restarted), &lens(CriticalContainers::default())).critical_terminated, None);
+    let down = json!({"status": {"containerStatuses": [{
+        "name": "main", "state": {"terminated": {"containerID": "containerd://2"}},
+        "lastState": {"terminated": {"containerID": "containerd://1"}},
+    }]}});
+    let view = to_member_view(&pod(down), &lens(critical()));
+    assert_eq!(view.critical_terminated.as_deref(), Some("main/containerd://2"));
+}
+
+#[test]
+fn only_critical_containers_count_and_the_newest_end_of_them() {
+    let ended = |name: &str, id: &str, at: &str| {
+        json!({"name": name, "lastState": {"terminated": {"containerID": id, "finishedAt": at}}})
+    };
+    let pod = pod(json!({
+        "spec": {
+            "containers": [
+                {"name": "main"}, {"name": "helper"},
+                {"name": "marked", "env": [{"name": "crit", "value": "yes"}, {"name": "x", "valueFrom": {}}]},
+            ],
+            "initContainers": [{"name": "setup"}],
+        },
+        "status": {
+            "containerStatuses": [
+                ended("main", "a", "2026-11-21T00:00:00Z"),
+                ended("helper", "b", "2026-11-21T00:00:09Z"),
+                ended("marked", "c", "2026-11-21T00:00:05Z"),
+            ],
+            "initContainerStatuses": [ended("setup", "d", "2026-11-21T00:00:07Z")],
+        },
+    }));
+    let view = to_member_view(&pod, &lens(critical()));
+    assert_eq!(view.critical_terminated.as_deref(), Some("marked/c"));
+}
+
+#[test]
+fn equal_labels_are_kept_once() {
+    let mut interner = Interner::default();
+    let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
+    let (one, other) = (interner.labels(Some(&labels)), interner.labels(Some(&labels)));
+    assert!(Arc::ptr_eq(&one, &other));
+    assert_eq!(one.get("app"), Some("web"));
+    assert_eq!(one.get("no"), None);
+}

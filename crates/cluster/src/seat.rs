@@ -175,15 +175,25 @@ impl SeatStore {
         delete_exactly(&self.api, &name, uid, rv).await
     }
 
-    async fn get(&self, name: &str) -> Result<Option<(SeatRecord, Foreign)>, WriteError> {
+    /// Reads a group's seat as the Lease it is.
+    pub(crate) async fn read_lease(&self, key: &GroupKey) -> Result<Option<Lease>, WriteError> {
+        self.get_lease(&seat_name(self.kind, key)).await
+    }
+
+    async fn get_lease(&self, name: &str) -> Result<Option<Lease>, WriteError> {
         let what = format!("read seat {name}");
-        let Some(lease) = with_deadline(Verb::Read, &what, self.api.get_opt(name)).await? else {
-            self.forget(name);
-            return Ok(None);
-        };
-        self.remember(name, &lease);
+        let lease = with_deadline(Verb::Read, &what, self.api.get_opt(name)).await?;
+        match &lease {
+            Some(lease) => self.remember(name, lease),
+            None => self.forget(name),
+        }
+        Ok(lease)
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<(SeatRecord, Foreign)>, WriteError> {
+        let Some(lease) = self.get_lease(name).await? else { return Ok(None) };
         let record = seat_record(&lease)
-            .ok_or_else(|| WriteError::Unknown(format!("{what}: the answer has no UID").into()))?;
+            .ok_or_else(|| WriteError::Unknown(format!("read seat {name}: the answer has no UID").into()))?;
         Ok(Some((record, Foreign::of(&lease))))
     }
 

@@ -2,6 +2,7 @@
 
 use crate::api::{ActiveStandby, CriticalContainers, Selector};
 use crate::wire::unix_ms;
+use crate::status::ObservedStatus;
 use hotstandby_core::ids::{GroupKey, Term, Uid};
 use hotstandby_core::observation::GroupView;
 use hotstandby_core::spec::SpecError;
@@ -18,6 +19,8 @@ pub struct GroupObject {
     pub created_ms: i64,
     /// What the core is told.
     pub view: GroupView,
+    /// Its status as JSON, to be merged with: a tenth of its size in memory otherwise.
+    status: Option<Arc<[u8]>>,
     /// Which pods are its members; `None` where the spec is invalid.
     pub selector: Option<Arc<Selector>>,
     /// What the selector's `matchLabels` demand: by these groups are found.
@@ -49,6 +52,7 @@ impl GroupObject {
         object.view.paused = group.is_paused();
         object.view.switchover = group.annotation(crate::names::SWITCHOVER).map(Into::into);
         if let Some(status) = &group.status {
+            object.status = serde_json::to_vec(status).ok().map(Into::into);
             object.view.status_term = status.term.and_then(|term| u64::try_from(term).ok()).map(Term);
             object.view.answered = status.switchover.as_ref().and_then(|answer| {
                 Some(Answer {
@@ -88,11 +92,17 @@ impl GroupObject {
                 answered: None,
                 status_term: None,
             },
+            status: None,
             selector: None,
             pairs: Vec::new(),
             critical: Arc::default(),
             services: Vec::new(),
         })
+    }
+
+    /// Its status as the watch showed it.
+    pub fn status(&self) -> ObservedStatus {
+        ObservedStatus { uid: self.view.uid.clone(), rv: self.view.rv.clone(), json: self.status.clone() }
     }
 
     /// Its UID.

@@ -27,6 +27,7 @@ use crate::extras::Extras;
 use crate::marks::GroupMarks;
 use crate::pod::{Interner, Lens};
 use crate::seat::{GroupKind, seat_name};
+use crate::status::ObservedStatus;
 use crate::watch::Event;
 use crate::wire::{WireNode, WirePod, WireReplicaSet, WireService, WireStatefulSet};
 use hotstandby_core::ids::{GroupKey, Uid};
@@ -134,6 +135,12 @@ impl Index {
     /// UID of a group, for Events and for the sweep.
     pub fn group_uid(&self, key: &GroupKey) -> Option<&Uid> {
         self.namespaces.get(&key.namespace)?.groups.get(&key.name).map(|group| group.object.uid())
+    }
+
+    /// The status of a group as last seen, to be merged with.
+    pub fn status(&self, key: &GroupKey) -> Option<ObservedStatus> {
+        let space = self.namespaces.get(&key.namespace)?;
+        space.groups.get(&key.name).map(|group| group.object.status())
     }
 
     /// How a group looks at pods, for live reads.

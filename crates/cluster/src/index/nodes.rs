@@ -67,6 +67,8 @@ pub(super) struct Nodes {
     known: HashMap<Arc<str>, Stored<NodeLite>>,
     groups: HashMap<Arc<str>, HashSet<GroupKey>>,
     ill: bool,
+    /// Something turned, came or went since the last judgement.
+    stirred: bool,
 }
 
 impl Nodes {
@@ -83,18 +85,22 @@ impl Nodes {
             had.epoch = epoch;
             let changed = had.value != fresh;
             had.value = fresh;
+            self.stirred |= turned;
             return changed;
         }
+        self.stirred = true;
         self.known.insert(name.into(), Stored { epoch, value: fresh });
         true
     }
 
     pub(super) fn remove(&mut self, name: &str) -> bool {
+        self.stirred = true;
         self.known.remove(name).is_some()
     }
 
     /// Forgets the nodes that the list of `epoch` did not name, and returns them.
     pub(super) fn sweep(&mut self, epoch: u32) -> Vec<Arc<str>> {
+        self.stirred = true;
         let gone = self.known.extract_if(|_, node| node.epoch != epoch);
         gone.map(|(name, _)| name).collect()
     }
@@ -121,6 +127,9 @@ impl Nodes {
 
     /// Judges anew whether the control plane is ill; tells whether that changed.
     pub(super) fn judge(&mut self, now: Duration) -> bool {
+        if !std::mem::take(&mut self.stirred) && !self.ill {
+            return false;
+        }
         let ill = control_plane_ill(now, self.known.values().map(|node| node.value.turned));
         std::mem::replace(&mut self.ill, ill) != ill
     }

@@ -1,0 +1,115 @@
+//! Removing what nobody needs any more. Nothing is deleted on the word of a cache.
+
+use crate::api::ActiveStandby;
+use crate::call::{Verb, with_deadline};
+use crate::index::{Leftover, LeftoverKind};
+use crate::marks::GroupMarks;
+use crate::seat::{SeatStore, seat_group};
+use crate::slice::{SliceLite, SliceStore};
+use hotstandby_core::ids::{Rv, Uid};
+use hotstandby_core::observation::WriteError;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client};
+use std::sync::Arc;
+
+/// Tries against an object that keeps changing.
+const TRIES: usize = 3;
+
+/// What became of a leftover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swept {
+    /// It is gone.
+    Gone,
+    /// Its group exists after all, or it belongs to another by now: it stays.
+    Kept,
+}
+
+/// Deletes seats and slices of groups that are gone.
+pub struct Sweeper {
+    client: Client,
+    seats: Arc<SeatStore>,
+    slices: SliceStore,
+}
+
+impl Sweeper {
+    /// A sweeper over these stores.
+    pub fn new(client: Client, seats: Arc<SeatStore>, slices: SliceStore) -> Self {
+        Self { client, seats, slices }
+    }
+
+    /// Deletes a leftover of a group, once a live read proves that the group is gone: no such object, or
+    /// another UID. A write in between is looked at: the object is deleted only while its marks still say whose it is.
+    pub async fn sweep(&self, leftover: &Leftover) -> Result<Swept, WriteError> {
+        if self.group_exists(leftover).await? {
+            return Ok(Swept::Kept);
+        }
+        self.delete(leftover).await
+    }
+
+    /// Deletes a slice that its living group no longer wants, exactly as it was seen. One that changed stays for now.
+    pub async fn delete_stale(&self, leftover: &Leftover) -> Result<Swept, WriteError> {
+        match self.delete_once(leftover, &leftover.uid, &leftover.rv).await {
+            Ok(()) => Ok(Swept::Gone),
+            Err(WriteError::Conflict) => Ok(Swept::Kept),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn group_exists(&self, leftover: &Leftover) -> Result<bool, WriteError> {
+        let groups: Api<PartialObjectMeta<ActiveStandby>> =
+            Api::namespaced(self.client.clone(), &leftover.group.namespace);
+        let what = format!("read group {}", leftover.group);
+        let found = with_deadline(Verb::Read, &what, groups.get_opt(&leftover.group.name)).await?;
+        Ok(found.is_some_and(|group| group.metadata.uid.as_deref() == Some(leftover.group_uid.as_str())))
+    }
+
+    async fn delete(&self, leftover: &Leftover) -> Result<Swept, WriteError> {
+        let (mut uid, mut rv) = (leftover.uid.clone(), leftover.rv.clone());
+        for _ in 0..TRIES {
+            match self.delete_once(leftover, &uid, &rv).await {
+                Ok(()) => return Ok(Swept::Gone),
+                Err(WriteError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+            let Some((now_uid, now_rv, marks)) = self.read(leftover).await? else { return Ok(Swept::Gone) };
+            let still_its = marks.is_some_and(|marks| {
+                let slice_stays = marks.orphan && leftover.kind != LeftoverKind::Seat;
+                marks.group_uid == leftover.group_uid && !slice_stays
+            });
+            if !still_its {
+                return Ok(Swept::Kept);
+            }
+            (uid, rv) = (now_uid, now_rv);
+        }
+        Err(WriteError::Conflict)
+    }
+
+    async fn delete_once(&self, leftover: &Leftover, uid: &Uid, rv: &Rv) -> Result<(), WriteError> {
+        match &leftover.kind {
+            LeftoverKind::Seat => self.seats.delete(&leftover.group, uid, rv).await,
+            LeftoverKind::Slice { namespace, name } => self.slices.delete(namespace, name, uid, rv).await,
+        }
+    }
+
+    async fn read(&self, leftover: &Leftover) -> Result<Option<(Uid, Rv, Option<GroupMarks>)>, WriteError> {
+        match &leftover.kind {
+            LeftoverKind::Seat => {
+                let lease = self.seats.read_lease(&leftover.group).await?;
+                Ok(lease.and_then(|lease| {
+                    let uid = lease.metadata.uid.as_deref()?.into();
+                    Some((uid, lease.metadata.resource_version.as_deref()?.into(), seat_group(&lease)))
+                }))
+            }
+            LeftoverKind::Slice { namespace, name } => {
+                let slices: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
+                let what = format!("read slice {namespace}/{name}");
+                let slice = with_deadline(Verb::Read, &what, slices.get_opt(name)).await?;
+                Ok(slice.as_ref().and_then(SliceLite::new).map(|slice| {
+                    let marks = slice.own.and_then(|own| own.group);
+                    (slice.uid, slice.rv, marks)
+                }))
+            }
+        }
+    }
+}
