@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -86,19 +87,20 @@ impl Cluster {
         Ok(made)
     }
 
-    /// Waits until a node is Ready or not, and tells how long that took. Ready is believed only if the node's
-    /// present life has said so: for a while the API server shows what a dead node said last.
+    /// Waits until a node is Ready or not, and tells how long that took. Ready is believed only once the
+    /// node's present life has renewed its lease: for a while the API server shows what a dead node said last.
     pub async fn wait_node_ready(&self, name: &str, ready: bool, limit: Duration) -> Result<Duration> {
         let start = Instant::now();
-        let node = self.node(name)?;
-        let api: Api<Node> = Api::all(self.client().await?);
+        let paths = self.node(name)?;
+        let client = self.client().await?;
+        let nodes: Api<Node> = Api::all(client.clone());
+        let leases: Api<Lease> = Api::namespaced(client, "kube-node-lease");
         loop {
-            if let Ok(seen) = api.get(name).await {
-                let as_wanted =
-                    if ready { is_ready(&seen) && speaks(&seen, &node) } else { !is_ready(&seen) };
-                if as_wanted {
-                    return Ok(start.elapsed());
-                }
+            if let (Ok(node), Ok(lease)) = (nodes.get(name).await, leases.get(name).await)
+                && is_ready(&node) == ready
+                && (!ready || renewed_since_start(&lease, &paths))
+            {
+                return Ok(start.elapsed());
             }
             if start.elapsed() > limit {
                 let wanted = if ready { "Ready" } else { "NotReady" };
@@ -109,22 +111,16 @@ impl Cluster {
     }
 }
 
-/// Whether the node's last heartbeat is younger than its first process.
-fn speaks(seen: &Node, node: &NodePaths) -> bool {
+/// Whether a node's lease was renewed after its first process had started.
+fn renewed_since_start(lease: &Lease, node: &NodePaths) -> bool {
     let started = std::fs::metadata(node.pid_file())
         .and_then(|metadata| metadata.modified())
         .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let heartbeat = seen
-        .status
-        .iter()
-        .filter_map(|status| status.conditions.as_ref())
-        .flatten()
-        .find(|condition| condition.type_ == "Ready")
-        .and_then(|condition| condition.last_heartbeat_time.as_ref())
-        .and_then(|time| u64::try_from(time.0.as_second()).ok());
-    // Heartbeats come in whole seconds; a node takes more than one to start.
-    matches!((started, heartbeat), (Some(started), Some(heartbeat)) if heartbeat > started.as_secs())
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .and_then(|since| i128::try_from(since.as_nanos()).ok());
+    let renewed =
+        lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0.as_nanosecond());
+    matches!((started, renewed), (Some(started), Some(renewed)) if renewed > started)
 }
 
 /// A client from a kubeconfig file.

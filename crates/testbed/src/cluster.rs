@@ -271,15 +271,15 @@ fn launch(config: ClusterConfig) -> Result<(Spec, Owner)> {
                 progress.say(format!("cluster '{}' is up, {nodes} nodes Ready", spec.paths.name()));
                 return Ok((spec, owner));
             }
-            Ok(Report::Failed(why)) => return fail(owner, why),
+            Ok(Report::Failed(why)) => return fail(owner, &why),
             Err(_) => eprintln!("{line}"),
         }
     }
     let why = format!("the supervisor ended early: see {}", spec.paths.log("supervisor").display());
-    fail(owner, why)
+    fail(owner, &why)
 }
 
-fn fail<T>(owner: Owner, why: String) -> Result<T> {
+fn fail<T>(owner: Owner, why: &str) -> Result<T> {
     let Owner { mut child, stdin } = owner;
     drop(stdin);
     child.wait().context("waiting for the supervisor's end")?;

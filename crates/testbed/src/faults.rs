@@ -270,7 +270,7 @@ fn container_of(pod: &Pod, container: Option<&str>) -> Result<(String, String)> 
 mod tests {
     use super::*;
 
-    fn pod(containers: serde_json::Value) -> Pod {
+    fn pod(containers: &serde_json::Value) -> Pod {
         serde_json::from_value(serde_json::json!({
             "metadata": {"name": "web-1"},
             "spec": {"nodeName": "n2", "containers": []},
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_container_is_found_by_name_or_as_the_first() {
-        let pod = pod(serde_json::json!([status("app", true), status("sidecar", true)]));
+        let pod = pod(&serde_json::json!([status("app", true), status("sidecar", true)]));
         assert_eq!(container_of(&pod, None).unwrap(), ("n2".into(), "id-app".into()));
         assert_eq!(container_of(&pod, Some("sidecar")).unwrap().1, "id-sidecar");
         let error = container_of(&pod, Some("x")).unwrap_err().to_string();
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_container_that_does_not_run_has_nothing_to_kill() {
-        let pod = pod(serde_json::json!([status("app", false)]));
+        let pod = pod(&serde_json::json!([status("app", false)]));
         assert!(container_of(&pod, None).unwrap_err().to_string().contains("does not run"));
     }
 }

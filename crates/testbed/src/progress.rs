@@ -15,7 +15,7 @@ impl Prerequisite {
 
 /// The exit code a binary should end with for this error.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.chain().any(|cause| cause.is::<Prerequisite>()) { Prerequisite::EXIT_CODE } else { 1 }
+    if error.chain().any(<dyn std::error::Error>::is::<Prerequisite>) { Prerequisite::EXIT_CODE } else { 1 }
 }
 
 /// Prints what is going on, with the time since it was made.

@@ -15,7 +15,7 @@ pub struct ClusterConfig {
     pub name: String,
     /// How many nodes: `n1`, `n2`, …
     pub nodes: u8,
-    /// How long a node may be silent before it counts as NotReady (50 s is upstream's default), in seconds.
+    /// How long a node may be silent before it counts as not ready (50 s is upstream's default), in seconds.
     pub node_monitor_grace_s: u32,
     /// How often a kubelet looks at its own status (10 s is upstream's default), in seconds.
     pub kubelet_status_update_s: u32,
@@ -81,13 +81,11 @@ impl Spec {
 
     pub(crate) fn node(&self, name: &str) -> Result<NodePaths> {
         let nodes = self.nodes();
-        match nodes.iter().find(|node| node.name() == name) {
-            Some(node) => Ok(node.clone()),
-            None => {
-                let names: Vec<String> = nodes.iter().map(NodePaths::name).collect();
-                bail!("cluster '{}' has no node '{name}': it has {}", self.paths.name(), names.join(", "))
-            }
+        if let Some(node) = nodes.iter().find(|node| node.name() == name) {
+            return Ok(node.clone());
         }
+        let names: Vec<String> = nodes.iter().map(NodePaths::name).collect();
+        bail!("cluster '{}' has no node '{name}': it has {}", self.paths.name(), names.join(", "))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -19,7 +20,7 @@ pub(crate) fn create(paths: &Paths, nodes: &[NodePaths]) -> Result<()> {
             "link set lo up\nlink add br0 type bridge\naddr add {CONTROL_PLANE_IP}/24 dev br0\nlink set br0 up\n"
         ),
     )?;
-    forward(paths.netns(CONTROL_PLANE))?;
+    forward(&paths.netns(CONTROL_PLANE))?;
     for node in nodes {
         plug_in(paths, node, nodes)?;
     }
@@ -40,7 +41,7 @@ pub(crate) fn plug_in(paths: &Paths, node: &NodePaths, nodes: &[NodePaths]) -> R
         ),
     )?;
     ip_batch(&own, &node_commands(node, nodes))?;
-    forward(node.netns())
+    forward(&node.netns())
 }
 
 /// Takes a node's namespace and cable away; what a reboot does to a machine's network state.
@@ -80,9 +81,9 @@ fn node_commands(node: &NodePaths, nodes: &[NodePaths]) -> String {
     commands
 }
 
-fn forward(netns: std::path::PathBuf) -> Result<()> {
+fn forward(netns: &Path) -> Result<()> {
     // /proc/sys/net shows the network namespace of the thread that looks.
-    in_netns(&netns, || fs::write("/proc/sys/net/ipv4/ip_forward", "1"))?.context("switching forwarding on")
+    in_netns(netns, || fs::write("/proc/sys/net/ipv4/ip_forward", "1"))?.context("switching forwarding on")
 }
 
 /// Runs `ip` and reports what it said.

@@ -66,7 +66,7 @@ fn make_own_view(node: &NodePaths, branches: &[Branch]) -> Result<()> {
 }
 
 /// Lets the node see its own cgroup as the root of each hierarchy: so all containers are below it, and can
-/// be frozen and found, whatever path the runtime chooses. Without QoS cgroups, which not every machine can
+/// be frozen and found, whatever path the runtime chooses. Without `QoS` cgroups, which not every machine can
 /// have, the kubelet does not pass its `cgroupRoot` on.
 fn show_own_cgroups(node: &NodePaths, branches: &[Branch]) -> Result<()> {
     let (stage, root) = (node.disk().join("cgroup"), Path::new(cgroup::ROOT));
@@ -155,7 +155,7 @@ impl Services<'_> {
 }
 
 fn wait_for_containerd() -> Result<()> {
-    let limit = Instant::now() + Duration::from_secs(60);
+    let limit = Instant::now() + Duration::from_mins(1);
     loop {
         let answered = Command::new("ctr")
             .arg("version")
@@ -190,7 +190,7 @@ fn import_images(spec: &Spec, node: &NodePaths) -> Result<()> {
 }
 
 fn wait_for_api(spec: &Spec) -> Result<()> {
-    let limit = Instant::now() + Duration::from_secs(300);
+    let limit = Instant::now() + Duration::from_mins(5);
     while !spec.paths.api_ready().exists() {
         if Instant::now() > limit {
             bail!("the API server did not get ready");

@@ -199,16 +199,7 @@ fn write_secret(path: &Path, content: &str) -> Result<()> {
 
 /// Standard base64 with padding; the only place that needs it.
 fn base64(data: &[u8]) -> String {
-    const ALPHABET: [char; 64] = {
-        let letters = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let mut table = ['A'; 64];
-        let mut i = 0;
-        while i < 64 {
-            table[i] = letters[i] as char;
-            i += 1;
-        }
-        table
-    };
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(data.len().div_ceil(3) * 4);
     for chunk in data.chunks(3) {
         let bits =
@@ -216,7 +207,7 @@ fn base64(data: &[u8]) -> String {
         for place in 0..4 {
             let digit = usize::try_from((bits >> (18 - 6 * place)) & 63).unwrap_or_default();
             match ALPHABET.get(digit) {
-                Some(letter) if place <= chunk.len() => out.push(*letter),
+                Some(letter) if place <= chunk.len() => out.push(char::from(*letter)),
                 _ => out.push('='),
             }
         }

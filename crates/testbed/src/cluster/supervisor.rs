@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ use super::process::{self, NODE_INIT, Place};
 use super::{network, node, pki, ready, relay, sweep};
 use crate::paths::{CONTROL_PLANE, NodePaths};
 
-const START_LIMIT: Duration = Duration::from_secs(240);
+const START_LIMIT: Duration = Duration::from_mins(4);
 const DEATH_LIMIT: Duration = Duration::from_secs(20);
 
 /// Something the supervisor has to react to.
@@ -317,10 +317,7 @@ impl Supervisor {
     }
 
     fn receive(&self, limit: Instant) -> Option<Event> {
-        match self.events.recv_timeout(limit.saturating_duration_since(Instant::now())) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.events.recv_timeout(limit.saturating_duration_since(Instant::now())).ok()
     }
 
     fn forget(&mut self, member: Member, pid: i32) {

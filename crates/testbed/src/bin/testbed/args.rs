@@ -67,7 +67,7 @@ pub(crate) struct Up {
     /// How many nodes.
     #[arg(long, default_value_t = 3)]
     pub(crate) nodes: u8,
-    /// Seconds of silence after which a node counts as NotReady.
+    /// Seconds of silence after which a node counts as not ready.
     #[arg(long, default_value_t = 50)]
     pub(crate) node_monitor_grace: u32,
     /// Seconds between a kubelet's looks at its own status.

@@ -20,7 +20,7 @@ use nix::sys::signal::Signal;
 use crate::args::{self, Action, Args, Command, Fault};
 use crate::enter;
 
-const READY_LIMIT: Duration = Duration::from_secs(120);
+const READY_LIMIT: Duration = Duration::from_mins(2);
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let name = args.name.as_str();
@@ -55,13 +55,13 @@ fn start(name: &str, up: args::Up) -> Result<()> {
     };
     if up.foreground {
         let cluster = Cluster::start(config)?;
-        println!("export KUBECONFIG={}", cluster.host_kubeconfig().display());
-        println!("Enter, or the end of this program, ends the cluster.");
+        print(format_args!("export KUBECONFIG={}", cluster.host_kubeconfig().display()))?;
+        print(format_args!("Enter, or the end of this program, ends the cluster."))?;
         let _any_input = io::stdin().read_line(&mut String::new());
         return cluster.down();
     }
     let cluster = Cluster::start_detached(config)?;
-    println!("export KUBECONFIG={}", cluster.host_kubeconfig().display());
+    print(format_args!("export KUBECONFIG={}", cluster.host_kubeconfig().display()))?;
     Ok(())
 }
 
@@ -69,9 +69,9 @@ fn down(name: &str, all: bool) -> Result<()> {
     let names = if all { Cluster::names() } else { vec![name.to_owned()] };
     for name in names {
         if Cluster::down_by_name(&name)? {
-            println!("cluster '{name}' is down");
+            print(format_args!("cluster '{name}' is down"))?;
         } else {
-            println!("no cluster '{name}' was up");
+            print(format_args!("no cluster '{name}' was up"))?;
         }
     }
     Ok(())
@@ -80,14 +80,14 @@ fn down(name: &str, all: bool) -> Result<()> {
 fn status(name: &str) -> Result<()> {
     let others: Vec<String> = Cluster::names().into_iter().filter(|other| other != name).collect();
     if !others.is_empty() {
-        println!("other clusters: {}", others.join(", "));
+        print(format_args!("other clusters: {}", others.join(", ")))?;
     }
     let cluster = Cluster::attach(name)?;
     let status = cluster.status()?;
     let kind = if status.owned { ", ends with the program that started it" } else { "" };
-    println!("cluster '{name}', up for {} s{kind}", status.up_s);
+    print(format_args!("cluster '{name}', up for {} s{kind}", status.up_s))?;
     for (component, runs) in &status.components {
-        println!("  {component:<20} {}", if *runs { "runs" } else { "dead" });
+        print(format_args!("  {component:<20} {}", if *runs { "runs" } else { "dead" }))?;
     }
     let faults = cluster.faults();
     for (node, power) in &status.nodes {
@@ -98,9 +98,9 @@ fn status(name: &str) -> Result<()> {
         if faults.is_frozen(node)? {
             words.push("frozen");
         }
-        println!("  {node:<20} {}", words.join(", "));
+        print(format_args!("  {node:<20} {}", words.join(", ")))?;
     }
-    println!("export KUBECONFIG={}", cluster.host_kubeconfig().display());
+    print(format_args!("export KUBECONFIG={}", cluster.host_kubeconfig().display()))?;
     Ok(())
 }
 
@@ -117,27 +117,27 @@ fn hurt(cluster: &Cluster, fault: &Fault) -> Result<()> {
     let faults = cluster.faults();
     if let Some((component, action)) = fault.component() {
         return match action {
-            Action::Kill => faults.kill(component).map(tell),
-            Action::Restart => faults.restart(component).map(tell),
+            Action::Kill => faults.kill(component).and_then(tell),
+            Action::Restart => faults.restart(component).and_then(tell),
         };
     }
     match fault {
-        Fault::PowerOff { node } => faults.power_off(node).map(tell),
+        Fault::PowerOff { node } => faults.power_off(node).and_then(tell),
         Fault::PowerOn { node, no_wait } => {
             let start = Instant::now();
             faults.power_on(node)?;
             if !no_wait {
                 wait_for_reboot(cluster, node)?;
-                println!("{node} is Ready after {:.1} s", start.elapsed().as_secs_f64());
+                print(format_args!("{node} is Ready after {:.1} s", start.elapsed().as_secs_f64()))?;
             }
             Ok(())
         }
-        Fault::LinkDown { node } => faults.link_down(node).map(tell),
-        Fault::LinkUp { node } => faults.link_up(node).map(tell),
-        Fault::Freeze { node } => faults.freeze(node).map(tell),
-        Fault::Thaw { node } => faults.thaw(node).map(tell),
-        Fault::FreezeProcess { pid } => faults.freeze_process(*pid).map(tell),
-        Fault::ThawProcess { pid } => faults.thaw_process(*pid).map(tell),
+        Fault::LinkDown { node } => faults.link_down(node).and_then(tell),
+        Fault::LinkUp { node } => faults.link_up(node).and_then(tell),
+        Fault::Freeze { node } => faults.freeze(node).and_then(tell),
+        Fault::Thaw { node } => faults.thaw(node).and_then(tell),
+        Fault::FreezeProcess { pid } => faults.freeze_process(*pid).and_then(tell),
+        Fault::ThawProcess { pid } => faults.thaw_process(*pid).and_then(tell),
         Fault::KillContainer { pod, container, signal } => {
             let (namespace, pod) = pod.split_once('/').unwrap_or(("default", pod));
             let signal = parse_signal(signal)?;
@@ -146,15 +146,20 @@ fn hurt(cluster: &Cluster, fault: &Fault) -> Result<()> {
                     let client = cluster.client().await?;
                     faults.kill_container(&client, namespace, pod, container.as_deref(), signal).await
                 })
-                .map(tell)
+                .and_then(tell)
         }
         // The control plane's are dealt with above.
         _ => Ok(()),
     }
 }
 
-fn tell(inflicted: Inflicted) {
-    println!("{} done", unix_millis(inflicted.wall));
+fn tell(inflicted: Inflicted) -> Result<()> {
+    print(format_args!("{} done", unix_millis(inflicted.wall)))
+}
+
+/// A line on stdout. `println!` would panic where a reader like `head` has enough.
+fn print(line: std::fmt::Arguments<'_>) -> Result<()> {
+    writeln!(io::stdout(), "{line}").context("printing")
 }
 
 fn parse_signal(name: &str) -> Result<Signal> {
@@ -171,7 +176,7 @@ fn load_image(cluster: &Cluster, archive: &Path) -> Result<()> {
     let progress = Progress::stderr();
     if archive == Path::new("hotstandby") {
         cluster.load_image(&image::hotstandby_archive(&progress)?)?;
-        println!("{}", image::HOTSTANDBY_IMAGE);
+        print(format_args!("{}", image::HOTSTANDBY_IMAGE))?;
         return Ok(());
     }
     cluster.load_image(archive)
@@ -231,7 +236,7 @@ fn logs(paths: &Paths, log: Option<&str>, lines: usize) -> Result<()> {
         .collect();
     names.sort();
     let Some(wanted) = log else {
-        println!("{} holds: {}", folder.display(), names.join(" "));
+        print(format_args!("{} holds: {}", folder.display(), names.join(" ")))?;
         return Ok(());
     };
     if !names.iter().any(|name| name == wanted) {
@@ -242,7 +247,7 @@ fn logs(paths: &Paths, log: Option<&str>, lines: usize) -> Result<()> {
     let text = String::from_utf8_lossy(&text);
     let all: Vec<&str> = text.lines().collect();
     for line in all.iter().skip(all.len().saturating_sub(lines)) {
-        println!("{line}");
+        print(format_args!("{line}"))?;
     }
     Ok(())
 }
