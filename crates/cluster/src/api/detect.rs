@@ -150,7 +150,8 @@ pub struct Grpc {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Tripwire {
-    /// Auto: where the server can answer a second connection while the first idles.
+    /// Auto: where the server can answer a second connection while the first idles. "Off": never; it needs the
+    /// quotes in YAML, where a bare Off is the boolean false.
     pub mode: TripwireMode,
 }
 

@@ -12,6 +12,11 @@ pub fn crd() -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             forbid_null(schema);
+            if let Some(status) =
+                schema.properties.as_mut().and_then(|properties| properties.get_mut("status"))
+            {
+                forget_defaults(status);
+            }
         }
     }
     crd
@@ -31,6 +36,17 @@ fn forbid_null(schema: &mut JSONSchemaProps) {
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = schema.additional_properties.as_mut() {
         forbid_null(values);
+    }
+}
+
+/// In a status, a missing value is missing: the API server shall not fill in an empty text.
+fn forget_defaults(schema: &mut JSONSchemaProps) {
+    schema.default = None;
+    for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
+        forget_defaults(property);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = schema.items.as_mut() {
+        forget_defaults(items);
     }
 }
 
@@ -96,6 +112,7 @@ mod tests {
             of("/properties/candidates/properties/order/default"),
             serde_json::json!(["Priority", "NewestRevision", "LongestReady"])
         );
+        assert!(!schema()["properties"]["status"].to_string().contains("\"default\""));
         let required = spec["required"].as_array().unwrap();
         assert_eq!(required, &["selector", "traffic"]);
     }

@@ -64,7 +64,7 @@ impl CliError {
 }
 
 /// Tells the error, if any, and gives the exit code.
-pub(super) fn finish(outcome: Result<(), CliError>) -> ExitCode {
+pub(crate) fn finish(outcome: Result<(), CliError>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough, as in `hotstandby status | head -1`.

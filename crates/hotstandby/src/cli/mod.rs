@@ -12,7 +12,7 @@ mod switchover;
 mod table;
 mod view;
 
-pub(crate) use exit::CliError;
+pub(crate) use exit::{CliError, finish};
 pub(crate) use plugin::parse;
 
 use clap::{Args, Parser, Subcommand};
@@ -106,7 +106,7 @@ pub(crate) async fn run_user_command(cli: Cli) -> ExitCode {
         Command::Docs(args) => docs::run(&args),
         Command::Controller(_) => Err(CliError::Usage("the controller is not run from here".to_owned())),
     };
-    exit::finish(outcome)
+    finish(outcome)
 }
 
 #[cfg(test)]
