@@ -300,6 +300,15 @@ impl SliceStore {
         Err(WriteError::Refused(text.into()))
     }
 
+    /// Reads a slice of ours as it is stored now; `None`: there is none.
+    pub async fn read(&self, target: &SliceTarget) -> Result<Option<SliceView>, WriteError> {
+        let slices: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &target.group.namespace);
+        let name = slice_name(&target.service, target.family);
+        let what = format!("read slice {}/{name}", target.group.namespace);
+        let stored = with_deadline(Verb::Read, &what, slices.get_opt(&name)).await?;
+        Ok(stored.as_ref().and_then(SliceLite::new).map(|lite| lite.view(&target.service_uid)))
+    }
+
     /// Deletes a slice that is exactly this one. Gone already is as good.
     pub async fn delete(&self, namespace: &str, name: &str, uid: &Uid, rv: &Rv) -> Result<(), WriteError> {
         let slices: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);

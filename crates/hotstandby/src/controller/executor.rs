@@ -1,0 +1,159 @@
+//! Carries out what a group asks for, beside the group's task, and brings the outcome back as an observation.
+
+use super::hub::SharedIndex;
+use super::mailbox::Mailbox;
+use hotstandby_cluster::events::EventSink;
+use hotstandby_cluster::live::LiveReader;
+use hotstandby_cluster::seat::SeatStore;
+use hotstandby_cluster::slice::{SliceStore, SliceTarget, slice_name};
+use hotstandby_core::action::{Action, MemberRef, Notice, Precondition, SeatWrite, Ticket};
+use hotstandby_core::ids::{GroupKey, Uid};
+use hotstandby_core::observation::{Observation, WriteError};
+use hotstandby_core::view::SliceContent;
+use hotstandby_host::context::HostContext;
+use hotstandby_host::peers::Peers;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Everything that executes actions, shared by all groups.
+pub(super) struct Executor {
+    pub(super) index: SharedIndex,
+    pub(super) seats: Arc<SeatStore>,
+    pub(super) slices: SliceStore,
+    pub(super) live: LiveReader,
+    pub(super) events: EventSink,
+    pub(super) peers: Peers,
+    pub(super) host: Arc<HostContext>,
+    /// Groups that wait for a re-list.
+    pub(super) relist: mpsc::UnboundedSender<GroupKey>,
+}
+
+impl Executor {
+    /// Starts an action; its outcome goes to the mailbox.
+    pub(super) fn begin(self: &Arc<Self>, key: &GroupKey, mailbox: &Arc<Mailbox>, action: Action) {
+        if matches!(action, Action::Relist) {
+            // The hub lives as long as any task: a closed channel means that the process is ending.
+            let _ = self.relist.send(key.clone());
+            return;
+        }
+        let (executor, key, mailbox) = (Arc::clone(self), key.clone(), Arc::clone(mailbox));
+        tokio::spawn(async move { executor.carry_out(&key, &mailbox, action).await });
+    }
+
+    /// Records an Event, some time.
+    pub(super) fn tell(&self, key: &GroupKey, uid: &Uid, notice: Notice) {
+        self.events.record(key, uid, notice);
+    }
+
+    async fn carry_out(&self, key: &GroupKey, mailbox: &Mailbox, action: Action) {
+        match action {
+            Action::Verify { ticket, pods } => self.verify(key, mailbox, ticket, &pods).await,
+            Action::WriteSeat { ticket, precondition, seat } => {
+                self.write_seat(key, mailbox, ticket, &precondition, &seat).await;
+            }
+            Action::WriteSlice { ticket, service, service_uid, family, precondition, content } => {
+                let target = SliceTarget { group: key.clone(), service, service_uid, family };
+                self.write_slice(mailbox, ticket, &target, &precondition, &content).await;
+            }
+            Action::AskPeers { ticket, uid, node, failing_since } => {
+                self.ask_peers(key, mailbox, ticket, &uid, node.as_deref(), failing_since).await;
+            }
+            Action::ProbeAt { .. } | Action::Relist | Action::Tell(_) | Action::Publish(_) | Action::Completed(_) => {}
+        }
+    }
+
+    async fn verify(&self, key: &GroupKey, mailbox: &Mailbox, ticket: Ticket, pods: &[MemberRef]) {
+        let lens = self.index.lock().unwrap_or_else(PoisonError::into_inner).lens(key);
+        let live = match lens {
+            Some(lens) => self.live.verify(key, pods, &lens).await,
+            None => Err(WriteError::Unknown("the group is gone".into())),
+        };
+        if let Err(error) = &live {
+            tracing::warn!(group = %key, error = %describe(error), "reading seat and pods failed; it is tried again");
+        }
+        mailbox.push(Observation::Verified { ticket, live });
+    }
+
+    async fn write_seat(
+        &self,
+        key: &GroupKey,
+        mailbox: &Mailbox,
+        ticket: Ticket,
+        precondition: &Precondition,
+        seat: &SeatWrite,
+    ) {
+        let began = self.host.clock.mono();
+        let outcome = self.seats.write(key, precondition, seat).await;
+        self.note_write("seat", key, began, outcome.as_ref().err());
+        if outcome.is_ok() {
+            tracing::info!(
+                group = %key, holder = %seat.holder.name, term = seat.term.0, reason = seat.reason.as_str(), "seat written"
+            );
+        }
+        mailbox.push(Observation::SeatWritten { ticket, outcome });
+    }
+
+    async fn write_slice(
+        &self,
+        mailbox: &Mailbox,
+        ticket: Ticket,
+        target: &SliceTarget,
+        precondition: &Precondition,
+        content: &SliceContent,
+    ) {
+        let name = slice_name(&target.service, target.family);
+        let extras =
+            self.index.lock().unwrap_or_else(PoisonError::into_inner).slice_extras(&target.group.namespace, &name);
+        let began = self.host.clock.mono();
+        let outcome = self.slices.write(target, precondition, content, extras).await;
+        self.note_write("slice", &target.group, began, outcome.as_ref().err());
+        if matches!(outcome, Err(WriteError::Conflict | WriteError::Unknown(_)))
+            && let Ok(slice) = self.slices.read(target).await
+        {
+            let (service, family) = (Arc::clone(&target.service), target.family);
+            mailbox.push(Observation::SliceRead { service, family, slice });
+        }
+        let (service, family) = (Arc::clone(&target.service), target.family);
+        mailbox.push(Observation::SliceWritten { ticket, service, family, outcome });
+    }
+
+    async fn ask_peers(
+        &self,
+        key: &GroupKey,
+        mailbox: &Mailbox,
+        ticket: Ticket,
+        uid: &Uid,
+        node: Option<&str>,
+        failing_since: Duration,
+    ) {
+        let veto = self.peers.ask(&key.to_string(), uid, node, failing_since).await;
+        if let Some(peer) = &veto {
+            tracing::info!(group = %key, pod_uid = %uid, %peer, "a peer reaches the pod that this replica does not");
+        }
+        mailbox.push(Observation::Peers { ticket, veto });
+    }
+
+    fn note_write(&self, kind: &'static str, key: &GroupKey, began: Duration, error: Option<&WriteError>) {
+        let took = self.host.clock.mono().saturating_sub(began);
+        let outcome = match error {
+            None => "ok",
+            Some(WriteError::Conflict) => "conflict",
+            Some(WriteError::Refused(_)) => "refused",
+            Some(WriteError::Unknown(_)) => "unknown",
+        };
+        self.host.metrics.api_write(kind, outcome, took);
+        match error {
+            None => {}
+            Some(WriteError::Conflict) => tracing::info!(group = %key, kind, "somebody was faster; reading anew"),
+            Some(error) => tracing::warn!(group = %key, kind, error = %describe(error), "a write failed"),
+        }
+    }
+}
+
+fn describe(error: &WriteError) -> &str {
+    match error {
+        WriteError::Conflict => "conflict",
+        WriteError::Refused(why) | WriteError::Unknown(why) => why,
+    }
+}

@@ -1,0 +1,249 @@
+//! From watch events to the groups' tasks: one owner applies every change to the index and hands out what is due.
+
+use super::executor::Executor;
+use super::mailbox::Mailbox;
+use super::publisher::Publisher;
+use super::task::GroupTask;
+use hotstandby_cluster::index::{Change, Drained, Index, Leftover};
+use hotstandby_cluster::status::StatusStore;
+use hotstandby_cluster::sweep::{Swept, Sweeper};
+use hotstandby_cluster::watch::Relister;
+use hotstandby_core::ids::GroupKey;
+use hotstandby_core::observation::Observation;
+use hotstandby_host::context::HostContext;
+use hotstandby_host::gates::Gates;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Changes applied before what is due is handed out: a list of thousands must not be handed out one by one.
+const MOST_AT_ONCE: usize = 512;
+/// Tries to remove one thing; what is left then waits for the next look.
+const SWEEP_TRIES: usize = 6;
+/// Between two looks for what nobody needs any more.
+const SWEEP_PERIOD: Duration = Duration::from_mins(5);
+
+/// The index, shared with those who need a group's way of looking at pods.
+pub(super) type SharedIndex = Arc<Mutex<Index>>;
+
+/// Everything a hub is made of.
+pub(super) struct Parts {
+    pub(super) index: SharedIndex,
+    pub(super) executor: Arc<Executor>,
+    pub(super) statuses: StatusStore,
+    pub(super) sweeper: Arc<Sweeper>,
+    pub(super) host: Arc<HostContext>,
+    pub(super) gates: Gates,
+    pub(super) controller: Arc<str>,
+    pub(super) relister: Relister,
+    pub(super) lead: watch::Receiver<bool>,
+    /// The one namespace it works for; `None`: all. What belongs to others is not swept.
+    pub(super) scope: Option<Arc<str>>,
+}
+
+/// Owns the groups' tasks.
+pub(super) struct Hub {
+    parts: Parts,
+    gate: String,
+    tasks: HashMap<GroupKey, Running>,
+    relists: Vec<(u64, GroupKey)>,
+    swept_at: Option<Duration>,
+}
+
+struct Running {
+    mailbox: Arc<Mailbox>,
+    task: JoinHandle<()>,
+}
+
+impl Hub {
+    pub(super) fn new(parts: Parts) -> Self {
+        let gate = parts.scope.as_ref().map_or_else(|| "lists".to_owned(), |scope| format!("lists of {scope}"));
+        parts.gates.close(gate.clone());
+        Self { parts, gate, tasks: HashMap::new(), relists: Vec::new(), swept_at: None }
+    }
+
+    /// Runs until the watches are gone.
+    pub(super) async fn run(
+        mut self,
+        mut changes: mpsc::Receiver<Change>,
+        mut relists: mpsc::UnboundedReceiver<GroupKey>,
+    ) {
+        let mut gaps = self.parts.host.clock.gaps();
+        let mut lead = self.parts.lead.clone();
+        let mut batch = Vec::with_capacity(MOST_AT_ONCE);
+        loop {
+            let tick = self.next_tick();
+            tokio::select! {
+                biased;
+                changed = gaps.changed() => {
+                    if changed.is_err() { return; }
+                    self.tell_all(&Observation::ClockGap);
+                }
+                count = changes.recv_many(&mut batch, MOST_AT_ONCE) => {
+                    if count == 0 { return; }
+                    self.apply(&mut batch);
+                }
+                changed = lead.changed() => {
+                    if changed.is_err() { return; }
+                    let now_lead = *lead.borrow_and_update();
+                    tracing::info!(lead = now_lead, "this replica's part has changed");
+                    self.tell_all(&Observation::Lead(now_lead));
+                }
+                Some(key) = relists.recv() => {
+                    let generation = self.parts.relister.relist();
+                    self.relists.push((generation, key));
+                }
+                () = tokio::time::sleep_until(self.parts.host.clock.instant(tick)) => self.apply(&mut batch),
+            }
+        }
+    }
+
+    fn next_tick(&self) -> Duration {
+        let now = self.parts.host.clock.mono();
+        let due = self.parts.index.lock().unwrap_or_else(PoisonError::into_inner).next_tick(now);
+        let sweep = self.swept_at.map_or(now + Duration::from_secs(1), |at| at + SWEEP_PERIOD);
+        due.map_or(sweep, |due| due.min(sweep))
+    }
+
+    fn apply(&mut self, batch: &mut Vec<Change>) {
+        let now = self.parts.host.clock.mono();
+        let (drained, stale, generation, orphans) = {
+            let mut index = self.parts.index.lock().unwrap_or_else(PoisonError::into_inner);
+            for change in batch.drain(..) {
+                index.apply(change, now);
+            }
+            let drained = index.drain(now);
+            let stale = stale_slices(&index, &drained);
+            let sweep_due = self.swept_at.is_none_or(|at| at + SWEEP_PERIOD <= now);
+            let orphans = if index.is_synced() && sweep_due { Some(index.orphans()) } else { None };
+            (drained, stale, index.generation(), orphans)
+        };
+        self.hand_out(drained);
+        self.tell_relisted(generation);
+        self.sweep(stale, Sweep::Stale);
+        if let Some(orphans) = orphans {
+            self.swept_at = Some(now);
+            self.parts.gates.open(&self.gate);
+            self.sweep(orphans, Sweep::Orphan);
+        }
+    }
+
+    fn hand_out(&mut self, drained: Drained) {
+        for removed in drained.removed {
+            tracing::info!(group = %removed.key, "the group is gone");
+            if let Some(running) = self.tasks.remove(&removed.key) {
+                running.mailbox.close();
+            }
+            self.sweep(removed.leftovers, Sweep::Orphan);
+        }
+        let before = self.tasks.len();
+        for (key, observation) in drained.observations {
+            self.mailbox(key).push(observation);
+        }
+        if self.tasks.len() != before {
+            self.parts.host.metrics.set_groups("all", self.tasks.len());
+        }
+    }
+
+    /// The mailbox of a group, whose task is started if there is none.
+    fn mailbox(&mut self, key: GroupKey) -> &Mailbox {
+        let running = self.tasks.entry(key).or_insert_with_key(|key| {
+            let mailbox = Arc::new(Mailbox::default());
+            mailbox.push(Observation::Lead(*self.parts.lead.borrow()));
+            let parts = &self.parts;
+            let publisher = Publisher::new(
+                key.clone(),
+                Arc::clone(&parts.index),
+                parts.statuses.clone(),
+                Arc::clone(&parts.host),
+            );
+            let task = GroupTask::new(
+                key.clone(),
+                Arc::clone(&self.parts.controller),
+                Arc::clone(&self.parts.host),
+                Arc::clone(&self.parts.executor),
+                Arc::clone(&mailbox),
+                publisher,
+            );
+            Running { mailbox, task: tokio::spawn(task.run()) }
+        });
+        if running.task.is_finished() {
+            tracing::error!("a group's task has ended by itself; restart this replica and report its log");
+        }
+        &running.mailbox
+    }
+
+    fn tell_all(&self, observation: &Observation) {
+        for running in self.tasks.values() {
+            running.mailbox.push(observation.clone());
+        }
+    }
+
+    fn tell_relisted(&mut self, generation: u64) {
+        let (done, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.relists).into_iter().partition(|(wanted, _)| *wanted <= generation);
+        self.relists = waiting;
+        for (_, key) in done {
+            if let Some(running) = self.tasks.get(&key) {
+                running.mailbox.push(Observation::Relisted);
+            }
+        }
+    }
+
+    fn sweep(&self, mut leftovers: Vec<Leftover>, sweep: Sweep) {
+        let scope = self.parts.scope.as_ref();
+        leftovers.retain(|leftover| scope.is_none_or(|scope| leftover.group.namespace == *scope));
+        if leftovers.is_empty() {
+            return;
+        }
+        let sweeper = Arc::clone(&self.parts.sweeper);
+        tokio::spawn(async move {
+            for leftover in leftovers {
+                sweep.one(&sweeper, &leftover).await;
+            }
+        });
+    }
+}
+
+/// Why something is swept.
+#[derive(Clone, Copy)]
+enum Sweep {
+    /// Its group is gone: proven by a live read before it is deleted.
+    Orphan,
+    /// Its living group no longer names the Service.
+    Stale,
+}
+
+impl Sweep {
+    async fn one(self, sweeper: &Sweeper, leftover: &Leftover) {
+        let mut pause = Duration::from_millis(200);
+        for _ in 0..SWEEP_TRIES {
+            let outcome = match self {
+                Self::Orphan => sweeper.sweep(leftover).await,
+                Self::Stale => sweeper.delete_stale(leftover).await,
+            };
+            match outcome {
+                Ok(Swept::Gone) => {
+                    tracing::info!(group = %leftover.group, kind = ?leftover.kind, "removed what was left behind");
+                    return;
+                }
+                Ok(Swept::Kept) => return,
+                Err(error) => {
+                    tracing::warn!(group = %leftover.group, kind = ?leftover.kind, ?error, "sweeping failed; tried again");
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+}
+
+/// Slices for Services that the groups just told about no longer name.
+fn stale_slices(index: &Index, drained: &Drained) -> Vec<Leftover> {
+    let concerned = drained.observations.iter().filter_map(|(key, observation)| {
+        matches!(observation, Observation::Group(_) | Observation::Services(_)).then_some(key)
+    });
+    concerned.flat_map(|key| index.stale_slices(key)).collect()
+}

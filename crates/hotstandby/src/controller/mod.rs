@@ -1,0 +1,38 @@
+//! The controller: puts the parts together and runs them until a signal.
+//!
+//! [`hub`] owns the index and hands observations out; [`task`] is one group; [`executor`] carries out its actions;
+//! [`publisher`] writes its status; [`watches`] feed the hub; [`replicas`] find the other replicas.
+
+mod executor;
+mod hub;
+mod mailbox;
+mod publisher;
+mod replicas;
+mod start;
+mod task;
+mod watches;
+
+use crate::cli::controller_flags::{ControllerConfig, LogFormat};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Runs the controller until a signal or until it cannot go on.
+pub(crate) async fn run(config: ControllerConfig) -> ExitCode {
+    log_as(&config);
+    match start::run(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_as(config: &ControllerConfig) {
+    let filter = EnvFilter::try_new(&config.log_filter).unwrap_or_default();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match config.log_format {
+        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Text => log.init(),
+    }
+}
