@@ -4,6 +4,10 @@ use crate::ids::{Rv, Uid};
 use crate::reason::Reason;
 use crate::view::{MemberView, NodeState};
 
+const NODE_GONE: &str = "node-gone";
+const NODE_OUT_OF_SERVICE: &str = "node-out-of-service";
+const NODE_NOT_READY: &str = "node-not-ready";
+
 /// A fact that justifies leaving the active pod. One fact justifies at most one change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
@@ -11,6 +15,13 @@ pub struct Fact {
     pub reason: Reason,
     /// Which one: the pod's UID, and what tells this fact from the next (resourceVersion, container instance).
     pub key: (Uid, Rv),
+}
+
+impl Fact {
+    /// Whether a fact with this key is the node's: once the node is Ready again, its next loss is another fact.
+    pub fn is_of_node(key: &(Uid, Rv)) -> bool {
+        matches!(key.1.as_str(), NODE_GONE | NODE_OUT_OF_SERVICE | NODE_NOT_READY)
+    }
 }
 
 /// What the facts say of a member that holds the seat.
@@ -56,9 +67,9 @@ fn hard(member: &MemberView, around: Surroundings) -> Option<Fact> {
         return by_rv(Reason::PodTerminating);
     }
     match around.node {
-        Some(NodeState::Gone) => return Some(fact(member, Reason::NodeGone, "node-gone")),
+        Some(NodeState::Gone) => return Some(fact(member, Reason::NodeGone, NODE_GONE)),
         Some(NodeState::OutOfService) => {
-            return Some(fact(member, Reason::NodeOutOfService, "node-out-of-service"));
+            return Some(fact(member, Reason::NodeOutOfService, NODE_OUT_OF_SERVICE));
         }
         _ => {}
     }
@@ -81,14 +92,14 @@ fn soft(member: &MemberView, around: Surroundings) -> Standing {
     let node_silent = matches!(around.node, Some(NodeState::Unknown | NodeState::NotReady));
     if member.ready {
         return if node_silent {
-            Standing::Doubtful(fact(member, Reason::NodeNotReady, "node-not-ready"))
+            Standing::Doubtful(fact(member, Reason::NodeNotReady, NODE_NOT_READY))
         } else {
             Standing::Fine
         };
     }
     match around.node {
         Some(NodeState::Unknown | NodeState::NotReady) => {
-            Standing::Doubtful(fact(member, Reason::NodeNotReady, "node-not-ready"))
+            Standing::Doubtful(fact(member, Reason::NodeNotReady, NODE_NOT_READY))
         }
         Some(NodeState::Ready { since_ms }) if around.node_just_back && turned_before(member, since_ms) => {
             Standing::Doubtful(fact(member, Reason::NotReady, member.rv.clone()))

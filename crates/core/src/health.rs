@@ -131,6 +131,11 @@ impl Health {
         self.answered
     }
 
+    /// Whether any report about it counted.
+    pub fn was_heard_of(&self) -> bool {
+        self.answered || self.row.is_some()
+    }
+
     /// Whether the newest report was a failure, though perhaps not a judgement yet.
     pub fn is_doubtful(&self) -> bool {
         self.row.is_some()

@@ -64,6 +64,12 @@ impl Rv {
 pub struct Term(pub u64);
 
 impl Term {
+    /// Whether a group can have come to this term: one that is two thousand years of minutes ahead is forged, and to
+    /// follow it would lead to the end of the Lease's 32-bit number.
+    pub const fn is_plausible(self) -> bool {
+        self.0 < 1 << 30
+    }
+
     /// The term after this one.
     #[must_use]
     pub fn next(self) -> Self {

@@ -2,11 +2,12 @@
 
 use super::Group;
 use crate::candidate::{self, Candidate, Confidence, Unfit};
-use crate::facts::{self, Standing, Surroundings};
+use crate::facts::{self, Fact, Standing, Surroundings};
 use crate::health::Verdict;
 use crate::ids::Uid;
 use crate::spec::GroupSpec;
 use crate::view::{MemberView, NodeState};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long after a node's return its pods' Ready=False may still be the node controller's.
@@ -14,10 +15,24 @@ const BACK_WINDOW: Duration = Duration::from_secs(30);
 
 /// Brings what follows from the views up to date.
 pub(super) fn refresh(group: &mut Group, now: Duration) {
+    expire_unlisted(group, now);
     note_nodes(group, now);
     note_critical_containers(group);
     group.detection.probing_since.get_or_insert(now);
     note_fitness(group, now);
+}
+
+/// A holder that only a live read knew, and of which the watch has not told since, must be read again.
+fn expire_unlisted(group: &mut Group, now: Duration) {
+    let Some((uid, until)) = group.detection.unlisted.clone() else { return };
+    if now < until {
+        group.wake_at(until);
+        return;
+    }
+    group.detection.unlisted = None;
+    if let Some(members) = &mut group.members {
+        members.remove(&uid);
+    }
 }
 
 /// Since when each member has been fit, which clears penalties and allows failback.
@@ -58,6 +73,17 @@ fn note_nodes(group: &mut Group, now: Duration) {
             detection.node_silent.insert(name.clone());
         }
     }
+    let back: Vec<&Uid> = group
+        .members
+        .iter()
+        .flat_map(BTreeMap::values)
+        .filter(|member| {
+            let state = member.node.as_ref().and_then(|name| nodes.nodes.get(name));
+            matches!(state, Some(NodeState::Ready { .. }))
+        })
+        .map(|member| &member.uid)
+        .collect();
+    group.used_facts.retain(|key| !(Fact::is_of_node(key) && back.contains(&&key.0)));
     detection.node_ready_seen.retain(|name, _| nodes.nodes.contains_key(name));
     detection.node_silent.retain(|name| nodes.nodes.contains_key(name));
 }

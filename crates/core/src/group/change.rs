@@ -14,13 +14,11 @@ use crate::spec::{DeletionPolicy, GroupSpec};
 use std::time::Duration;
 
 /// How long a replica that is not the lead waits for the lead to act.
-const HEAD_START: Duration = Duration::from_millis(200);
+pub(super) const HEAD_START: Duration = Duration::from_millis(200);
 /// How long a live read stays good.
 const READ_LASTS: Duration = Duration::from_secs(1);
 /// Vetoes of peers that are heeded in a row.
 const MOST_VETOES: u32 = 3;
-/// `leaseTransitions` is a signed 32-bit number.
-const LARGEST_TERM: u64 = i32::MAX as u64;
 /// Facts remembered as used.
 const FACTS_KEPT: usize = 64;
 
@@ -38,6 +36,8 @@ struct Preparing {
     read: Option<Read>,
     failures: u32,
     retry_at: Duration,
+    /// A write that may have been stored although its answer was lost.
+    unsure: Option<Writing>,
 }
 
 #[derive(Clone, Debug)]
@@ -82,10 +82,20 @@ pub(super) fn drive(
         return;
     }
     match decision {
-        Decision::ReadSeat => read(group, now.mono, &[], now.mono, actions),
+        Decision::ReadSeat => {
+            // With the pods of a change under way: if the seat allows it still, nothing more need be read.
+            let goal = group.change.preparing.goal.as_ref();
+            let pods = goal.map_or_else(Vec::new, |goal| pods_of(&goal.intent));
+            read(group, now.mono, &pods, Duration::ZERO, actions);
+        }
+        Decision::ReadHolder(successor) => {
+            group.change.preparing.goal = None;
+            let pods = holder_and(group, successor.as_ref());
+            read(group, now.mono, &pods, Duration::ZERO, actions);
+        }
         Decision::Suspect { successor, since } => {
             group.change.preparing.goal = None;
-            let pods = holder_and(group, successor);
+            let pods = holder_and(group, Some(successor));
             read(group, now.mono, &pods, *since, actions);
         }
         Decision::Move(intent) => pursue(group, spec, now, intent, actions),
@@ -104,26 +114,43 @@ pub(super) fn is_under_way(group: &Group) -> bool {
     group.change.writing.is_some() || group.change.preparing.goal.is_some()
 }
 
+/// Whether this is the read that is waited for.
+pub(super) fn is_reading(group: &Group, ticket: Ticket) -> bool {
+    group.change.preparing.read.as_ref().is_some_and(|read| read.ticket == ticket)
+}
+
+/// Whether a write of the seat has not been answered yet.
+pub(super) fn is_being_written(group: &Group) -> bool {
+    group.change.writing.is_some()
+}
+
 pub(super) fn is_writing(group: &Group, ticket: Ticket) -> bool {
     group.change.writing.as_ref().is_some_and(|writing| writing.ticket == ticket)
 }
 
-fn holder_and(group: &Group, successor: &MemberRef) -> Vec<MemberRef> {
+fn pods_of(intent: &Intent) -> Vec<MemberRef> {
+    let from = intent.from.iter().filter(|from| from.uid != intent.to.uid);
+    from.chain([&intent.to]).cloned().collect()
+}
+
+fn holder_and(group: &Group, successor: Option<&MemberRef>) -> Vec<MemberRef> {
     let holder = group
         .valid_seat()
         .map(|(_, marks)| MemberRef { name: marks.holder_name.clone(), uid: marks.holder_uid.clone() });
-    holder.into_iter().filter(|holder| holder.uid != successor.uid).chain([successor.clone()]).collect()
+    holder.into_iter().chain(successor.cloned()).collect()
 }
 
 /// Sees to it that a live read of the seat and these pods, sent no earlier than `since`, is there or on its way.
 fn read(group: &mut Group, now: Duration, pods: &[MemberRef], since: Duration, actions: &mut Vec<Action>) {
+    let doubt = group.seat.doubt;
     let covers = |read: &Read| {
-        read.sent >= since && pods.iter().all(|pod| read.pods.contains(&pod.uid)) && !read_is_stale(read, now)
+        read.sent >= since
+            && doubt.is_none_or(|doubted| read.ticket > doubted)
+            && pods.iter().all(|pod| read.pods.contains(&pod.uid))
+            && !read_is_stale(read, now)
     };
     let preparing = &mut group.change.preparing;
-    // A doubtful seat is read anew even if an earlier read is done; one under way is waited for.
-    let waiting = preparing.read.as_ref().is_some_and(|read| read.done.is_none());
-    if preparing.read.as_ref().is_some_and(covers) && (waiting || !pods.is_empty()) {
+    if preparing.read.as_ref().is_some_and(covers) {
         return;
     }
     if now < preparing.retry_at {
@@ -143,10 +170,7 @@ fn read_is_stale(read: &Read, now: Duration) -> bool {
 
 fn pursue(group: &mut Group, spec: &GroupSpec, now: Now, intent: &Intent, actions: &mut Vec<Action>) {
     let goal = adopt(group, now.mono, intent);
-    let mut pods: Vec<MemberRef> = intent.from.iter().cloned().collect();
-    if !pods.iter().any(|pod| pod.uid == intent.to.uid) {
-        pods.push(intent.to.clone());
-    }
+    let pods = pods_of(intent);
     read(group, now.mono, &pods, goal.intent.first_sign, actions);
     ask_peers(group, &goal, actions);
     let head_start_over = group.lead || now.mono >= goal.proven + HEAD_START;
@@ -244,7 +268,8 @@ fn write(group: &mut Group, spec: &GroupSpec, now: Now, goal: Goal, actions: &mu
         SeatState::Absent => (Precondition::Absent, first_term(group.seat.highest, now.unix_ms)),
         SeatState::Present(record) => (
             Precondition::Unchanged { uid: record.uid.clone(), rv: record.rv.clone() },
-            next_term(record.term, group.seat.highest_here),
+            // A record that somebody edited may say less than projections of this seat already carry.
+            next_term(record.term, record.sealed().map_or(group.seat.highest, |_| group.seat.highest_here)),
         ),
     };
     let ticket = group.ticket();
@@ -261,16 +286,37 @@ fn write(group: &mut Group, spec: &GroupSpec, now: Now, goal: Goal, actions: &mu
     actions.push(Action::WriteSeat { ticket, precondition, seat });
 }
 
-/// Above every term of this seat. A stranger's edit to the end of the number range is not followed.
+/// Above every term of this seat. A stranger's edit towards the end of the number range is not followed.
 fn next_term(stored: Option<Term>, highest: Option<Term>) -> Term {
-    let stored = stored.filter(|term| term.0 < LARGEST_TERM || highest.is_none());
+    let stored = stored.filter(|term| term.is_plausible());
     stored.max(highest).unwrap_or_default().next()
 }
 
 /// The write was stored (and the record has been taken in).
 pub(super) fn note_written(group: &mut Group, now: Duration) {
-    let Some(writing) = std::mem::take(&mut group.change).writing else { return };
+    if let Some(writing) = std::mem::take(&mut group.change).writing {
+        note_stored(group, now, writing);
+    }
+}
+
+/// A newer record was read: it may be what a write of ours with a lost answer left.
+pub(super) fn note_record(group: &mut Group, now: Duration) {
+    let Some((_, marks)) = group.valid_seat() else { return };
+    let marks = marks.clone();
+    let is_ours = |writing: &mut Writing| {
+        writing.term == marks.term
+            && writing.goal.intent.to.uid == marks.holder_uid
+            && writing.since_ms == marks.since_ms
+    };
+    if let Some(writing) = group.change.preparing.unsure.take_if(is_ours) {
+        note_stored(group, now, writing);
+    }
+}
+
+fn note_stored(group: &mut Group, now: Duration, writing: Writing) {
     let Writing { goal, term, since_ms, sent, .. } = writing;
+    group.slices.note_own_seat(term);
+    group.told.seat_refused = None;
     if let Some(fact) = goal.intent.fact {
         group.used_facts.push_back(fact);
         if group.used_facts.len() > FACTS_KEPT {
@@ -300,8 +346,9 @@ pub(super) fn note_write_failed(group: &mut Group, now: Duration, error: WriteEr
     let mut preparing = Preparing::default();
     if let Some(writing) = std::mem::take(&mut group.change).writing {
         // The cause keeps its times and its peers' consent; only the read must be done anew.
-        preparing.goal = Some(writing.goal);
+        preparing.goal = Some(writing.goal.clone());
         preparing.peers = Peers::Clear;
+        preparing.unsure = matches!(error, WriteError::Unknown(_)).then_some(writing);
     }
     match error {
         WriteError::Conflict => {}
@@ -335,10 +382,11 @@ mod tests {
 
     #[test]
     fn a_term_edited_to_the_end_of_the_range_does_not_stop_the_group() {
-        let end = Some(Term(LARGEST_TERM));
+        let end = Some(Term(2_147_483_647));
         assert_eq!(next_term(end, Some(Term(7))), Term(8));
         assert_eq!(next_term(Some(Term(50)), Some(Term(7))), Term(51));
         assert_eq!(next_term(Some(Term(3)), Some(Term(7))), Term(8));
+        assert_eq!(next_term(end, None), Term(1));
         assert_eq!(next_term(None, None), Term(1));
     }
 }

@@ -4,7 +4,7 @@ use super::{Group, assess};
 use crate::action::MemberRef;
 use crate::candidate::{self, Candidate, Confidence};
 use crate::facts::{Fact, Standing};
-use crate::health::{Failing, Verdict};
+use crate::health::{Failing, Health, Verdict};
 use crate::ids::{Now, Rv, Uid};
 use crate::reason::Reason;
 use crate::seat::SeatState;
@@ -14,6 +14,9 @@ use crate::view::MemberView;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a closed tripwire is worth reading ahead for: a dead process is proven within milliseconds.
+const TRIP_LASTS: Duration = Duration::from_secs(1);
+
 /// What should become of the seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -21,6 +24,8 @@ pub(super) enum Decision {
     Stay,
     /// What is known of it is in doubt: it must be read live.
     ReadSeat,
+    /// The holder is not among the members, and whether it is gone or not seen yet must be read live.
+    ReadHolder(Option<MemberRef>),
     /// There is a sign against the holder, but no proof: read ahead, so that proof finds everything ready.
     Suspect {
         /// Who would follow.
@@ -38,7 +43,7 @@ pub(super) enum Decision {
     Braked(Reason),
     /// It belongs to another install.
     Foreign,
-    /// The group is paused and no valid holder is there.
+    /// The group is paused, and nobody who could be served holds the seat.
     Paused,
 }
 
@@ -73,7 +78,7 @@ pub(super) fn member_ref(member: &MemberView) -> MemberRef {
 }
 
 pub(super) fn decide(group: &mut Group, spec: &GroupSpec, now: Now) -> Decision {
-    if group.seat.doubt {
+    if group.seat_in_doubt() {
         return Decision::ReadSeat;
     }
     if group.seat_is_foreign() {
@@ -90,11 +95,8 @@ pub(super) fn decide(group: &mut Group, spec: &GroupSpec, now: Now) -> Decision 
     };
     match wanted {
         Decision::Move(_) | Decision::Suspect { .. } if paused => {
-            if group.valid_seat().is_some() {
-                Decision::Stay
-            } else {
-                Decision::Paused
-            }
+            let holder = group.holder_uid().and_then(|uid| group.member(uid));
+            if holder.is_some_and(MemberView::owns_address) { Decision::Stay } else { Decision::Paused }
         }
         Decision::Move(intent) => {
             if group.brake.allows(now.mono) {
@@ -128,7 +130,7 @@ fn claim(group: &mut Group, spec: &GroupSpec, now: Duration) -> Decision {
         assess::candidates(group, spec, None, incumbent.as_ref()).first().map(|best| member_ref(best.member))
     });
     let Some(to) = to else { return Decision::Vacant };
-    if reason == Reason::Initial && !ready_to_choose(group, spec, now, &to) {
+    if reason == Reason::Initial && !ready_to_choose(group, spec, now) {
         return Decision::Stay;
     }
     let from = before.map(|marks| MemberRef { name: marks.holder_name, uid: marks.holder_uid });
@@ -154,12 +156,17 @@ fn served_uid(group: &Group) -> Option<Uid> {
         .find_map(|slice| Some(slice.content.as_ref()?.endpoint.as_ref()?.uid.clone()))
 }
 
-/// A first choice waits for the first probe answers, but not for longer than they may take.
-fn ready_to_choose(group: &mut Group, spec: &GroupSpec, now: Duration, to: &MemberRef) -> bool {
-    let since = group.detection.probing_since.unwrap_or(now);
-    let until = since + spec.timing.timeout + Duration::from_millis(100);
-    let answers = matches!(assess::verdict(group, &to.uid), Verdict::Healthy);
-    if answers || now >= until || super::probes::plan(group, spec).is_empty() {
+/// A first choice waits until each fit member was heard of, so that the order decides and not a millisecond; but
+/// not for longer than an answer may take.
+fn ready_to_choose(group: &mut Group, spec: &GroupSpec, now: Duration) -> bool {
+    let fit = assess::candidates(group, spec, None, None);
+    let unheard = fit.iter().any(|candidate| {
+        let heard = group.detection.health.get(&candidate.member.uid).is_some_and(Health::was_heard_of);
+        !heard && super::probes::target(group, spec, candidate.member).is_ok()
+    });
+    let since = fit.iter().filter_map(|candidate| group.detection.fit_since.get(&candidate.member.uid)).min();
+    let until = since.copied().unwrap_or(now) + spec.timing.timeout + Duration::from_millis(100);
+    if !unheard || now >= until {
         return true;
     }
     group.wake_at(until);
@@ -168,17 +175,33 @@ fn ready_to_choose(group: &mut Group, spec: &GroupSpec, now: Duration, to: &Memb
 
 /// The seat is valid: is there cause to move it, and somebody to move it to?
 fn keep_or_leave(group: &mut Group, spec: &GroupSpec, now: Duration, holder: MemberRef) -> Decision {
-    if let Some(cause) = cause_to_leave(group, now, &holder) {
-        let to = assess::candidates(group, spec, Some(&holder.uid), None)
-            .into_iter()
-            .find(|candidate| satisfies(group, candidate, &cause))
-            .map(|candidate| member_ref(candidate.member));
+    if group.holder_is_unknown() {
+        let successor = assess::candidates(group, spec, Some(&holder.uid), None).into_iter().next();
+        return Decision::ReadHolder(successor.map(|best| member_ref(best.member)));
+    }
+    let waiting_since = group.detection.waiting_since.take();
+    if let Some(cause) = cause_to_leave(group, spec, now, &holder) {
+        let fit = assess::candidates(group, spec, Some(&holder.uid), None);
+        let best = fit.first().map(|best| member_ref(best.member));
+        let to = fit.iter().find(|candidate| satisfies(group, candidate, &cause));
+        let to = to.map(|candidate| member_ref(candidate.member));
+        if let (None, Some(successor)) = (&to, best) {
+            // It must answer first, and will within a period if it can: no time yet to call that a hold.
+            let since = waiting_since.unwrap_or(now);
+            let until = since + spec.timing.period + spec.timing.timeout;
+            group.detection.waiting_since = Some(since);
+            if now < until {
+                group.wake_at(until);
+                return Decision::Suspect { successor, since: cause.first_sign };
+            }
+        }
         let gone = group.member(&holder.uid).is_none_or(|member| !member.owns_address());
         return match to {
             Some(to) => {
                 let Cause { reason, fact, first_sign, .. } = cause;
                 Decision::Move(Intent { from: Some(holder), to, reason, fact, first_sign })
             }
+            None if is_history(group, &holder, &cause) => Decision::Stay,
             None if gone => Decision::Vacant,
             None => Decision::Hold(cause.reason),
         };
@@ -188,11 +211,25 @@ fn keep_or_leave(group: &mut Group, spec: &GroupSpec, now: Duration, holder: Mem
     {
         return Decision::Move(intent);
     }
-    suspicion(group, &holder).map_or(Decision::Stay, |since| {
+    suspicion(group, now, &holder).map_or(Decision::Stay, |since| {
         assess::candidates(group, spec, Some(&holder.uid), None)
             .first()
             .map_or(Decision::Stay, |best| Decision::Suspect { successor: member_ref(best.member), since })
     })
+}
+
+/// A critical container that ended while nobody could take over, in a pod that is well again, is no cause any more:
+/// what it left behind in the pod's status would otherwise speak against the pod for ever.
+fn is_history(group: &mut Group, holder: &MemberRef, cause: &Cause) -> bool {
+    if cause.reason != Reason::CriticalContainerTerminated {
+        return false;
+    }
+    let Some(member) = group.member(&holder.uid).cloned() else { return false };
+    let well = assess::fitness(group, &member).is_none() && !assess::doubtful(group, &member.uid);
+    if let Some(instance) = member.critical_terminated.filter(|_| well) {
+        group.detection.known_critical.insert(member.uid, instance);
+    }
+    well
 }
 
 fn satisfies(group: &Group, candidate: &Candidate<'_>, cause: &Cause) -> bool {
@@ -205,7 +242,7 @@ fn satisfies(group: &Group, candidate: &Candidate<'_>, cause: &Cause) -> bool {
     })
 }
 
-fn cause_to_leave(group: &mut Group, now: Duration, holder: &MemberRef) -> Option<Cause> {
+fn cause_to_leave(group: &mut Group, spec: &GroupSpec, now: Duration, holder: &MemberRef) -> Option<Cause> {
     let by_fact = |fact: Fact| Cause {
         reason: fact.reason,
         fact: Some(fact.key),
@@ -221,7 +258,7 @@ fn cause_to_leave(group: &mut Group, now: Duration, holder: &MemberRef) -> Optio
         Standing::Leave(fact) => {
             unused(group, fact).map(by_fact).or_else(|| judgement(group, &member, false))
         }
-        Standing::Doubtful(fact) if probed(group, &member.uid) => {
+        Standing::Doubtful(fact) if probes_can_tell(group, spec, &member, now) => {
             judgement(group, &member, true).map(|cause| Cause { fact: Some(fact.key), ..cause })
         }
         Standing::Doubtful(fact) => unused(group, fact).map(by_fact),
@@ -234,8 +271,20 @@ fn unused(group: &Group, fact: Fact) -> Option<Fact> {
     (!group.used_facts.contains(&fact.key)).then_some(fact)
 }
 
-fn probed(group: &Group, uid: &Uid) -> bool {
-    group.detection.health.get(uid).is_some_and(crate::health::Health::has_answered)
+/// Whether probes will say more about this member: it can be probed, and that works for somebody or was not tried
+/// for long enough to know.
+fn probes_can_tell(group: &mut Group, spec: &GroupSpec, member: &MemberView, now: Duration) -> bool {
+    if super::probes::target(group, spec, member).is_err() {
+        return false;
+    }
+    if assess::armed(group) {
+        return true;
+    }
+    let until = group.detection.probing_since.unwrap_or(now) + super::tell::ARMING_BOUND;
+    if now < until {
+        group.wake_at(until);
+    }
+    now < until
 }
 
 /// The probes' judgement of the holder. `hurried`: facts already speak against it, so one failure is enough.
@@ -263,9 +312,13 @@ fn judgement(group: &Group, member: &MemberView, hurried: bool) -> Option<Cause>
 }
 
 /// A sign against the holder that is no proof yet.
-fn suspicion(group: &Group, holder: &MemberRef) -> Option<Duration> {
+fn suspicion(group: &Group, now: Duration, holder: &MemberRef) -> Option<Duration> {
+    if !assess::armed(group) {
+        return None; // no proof can follow
+    }
     if let Some((uid, at)) = &group.detection.tripped
         && *uid == holder.uid
+        && now < *at + TRIP_LASTS
     {
         return Some(*at);
     }
@@ -295,6 +348,13 @@ fn judge_request(group: &Group, spec: &GroupSpec, paused: bool, text: &str) -> R
     let Some((_, marks)) = group.valid_seat() else {
         return refuse("nobody is active yet; wait until the group is Ready".into());
     };
+    let followed = marks.reason == Reason::Switchover
+        && marks.term == request.term.next()
+        && request.to.as_ref().is_none_or(|to| *to == marks.holder_name);
+    if followed {
+        // By another replica, or by one that died before it could say so.
+        return Err((Phase::Done, format!("{} is active", marks.holder_name)));
+    }
     if request.term != marks.term {
         let message = format!("it names term {}, but the seat is at term {}", request.term, marks.term);
         return Err((Phase::Void, message));

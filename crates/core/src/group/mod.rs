@@ -64,8 +64,9 @@ pub struct Group {
 #[derive(Debug)]
 struct SeatKnowledge {
     state: SeatState,
-    /// The watch contradicts what is known, or a write's outcome is open: a live read settles it.
-    doubt: bool,
+    /// The watch contradicts what is known, or a write's outcome is open: a live read settles it, if it was asked for
+    /// after this ticket. One asked for before may have missed what raised the doubt.
+    doubt: Option<Ticket>,
     /// The UID of the seat that was read live or written by this replica.
     settled_uid: Option<Uid>,
     /// resourceVersions of slices that claimed a newer term than the seat when it was last read live.
@@ -87,12 +88,19 @@ struct Detection {
     tripped: Option<(Uid, Duration)>,
     confirm_asked: Option<(Uid, Duration)>,
     vetoes_in_row: u32,
+    /// Since when there is cause to leave the holder, and a fit member that must answer before it may follow.
+    waiting_since: Option<Duration>,
     known_critical: BTreeMap<Uid, Arc<str>>,
     /// Since when each member has been fit without a doubt.
     fit_since: BTreeMap<Uid, Duration>,
     node_ready_seen: BTreeMap<Arc<str>, Duration>,
     node_silent: BTreeSet<Arc<str>>,
-    gone: BTreeMap<Uid, Rv>,
+    /// Read live as gone, though the watch still lists them.
+    gone: BTreeSet<Uid>,
+    /// Certainly gone: the watch dropped them, or they were read live as gone. UIDs do not come back.
+    departed: VecDeque<Uid>,
+    /// A holder that was read live before the watch told of it, and until when that is believed.
+    unlisted: Option<(Uid, Duration)>,
 }
 
 impl Group {
@@ -108,7 +116,7 @@ impl Group {
             services: None,
             seat: SeatKnowledge {
                 state: SeatState::Unread,
-                doubt: false,
+                doubt: None,
                 settled_uid: None,
                 settled_slices: BTreeSet::new(),
                 last_good: None,
@@ -148,6 +156,10 @@ impl Group {
             change::drive(self, &spec, now, &decision, &mut actions);
             probes::confirm(self, now.mono, &mut actions);
             slices::follow(self, &spec, now.mono, &decision, &mut actions);
+            if self.seat_in_doubt() && decision != decide::Decision::ReadSeat {
+                // A slice contradicts the seat: ask at once.
+                change::drive(self, &spec, now, &decide::Decision::ReadSeat, &mut actions);
+            }
             tell::finish_change(self, now.mono, &mut actions);
             tell::publish(self, &spec, now.mono, &decision, &mut actions);
         } else {
@@ -181,6 +193,16 @@ impl Group {
         Ticket(self.next_ticket)
     }
 
+    /// What is known of the seat must be read live before anything is decided by it.
+    fn doubt_seat(&mut self) {
+        self.seat.doubt = Some(Ticket(self.next_ticket));
+    }
+
+    /// Whether the seat must be read live first.
+    fn seat_in_doubt(&self) -> bool {
+        self.seat.doubt.is_some()
+    }
+
     /// Asks to be stepped at `at` at the latest.
     fn wake_at(&mut self, at: Duration) {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
@@ -208,6 +230,12 @@ impl Group {
     fn seat_is_foreign(&self) -> bool {
         let mark = self.seat.state.record().and_then(|record| record.controller.as_deref());
         mark.is_some_and(|name| name != &*self.controller)
+    }
+
+    /// The holder's pod is not listed, and nobody knows yet whether it is gone or was not seen yet.
+    fn holder_is_unknown(&self) -> bool {
+        self.holder_uid()
+            .is_some_and(|uid| self.member(uid).is_none() && !self.detection.departed.contains(uid))
     }
 
     /// The holder's UID by a valid seat.

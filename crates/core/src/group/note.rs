@@ -1,7 +1,8 @@
 //! Taking observations in: older ones never overwrite newer ones.
 
 use super::{Group, change, slices, tell};
-use crate::action::Change;
+use crate::action::{Change, Ticket};
+use crate::health::Outcome;
 use crate::ids::{Now, Rv, Uid};
 use crate::observation::{GroupView, Live, Observation, WriteError};
 use crate::seat::{SeatRecord, SeatState};
@@ -9,10 +10,15 @@ use crate::view::{MemberView, ServiceFound, ServiceView};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How long a holder read live is believed before the watch must list it; then it is read again.
+const UNLISTED_LASTS: Duration = Duration::from_secs(2);
+/// Departed pods remembered: only the holder's matters.
+const DEPARTED_KEPT: usize = 64;
+
 pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
     match observation {
         Observation::Group(view) => note_group(group, *view),
-        Observation::Members(members) => note_members(group, members),
+        Observation::Members(members) => note_members(group, now.mono, members),
         Observation::Nodes(nodes) => group.nodes = Some(nodes),
         Observation::Services(services) => note_services(group, services),
         Observation::Seat(state) => note_watched_seat(group, now.mono, state),
@@ -34,7 +40,7 @@ pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
         Observation::Lead(lead) => group.lead = lead,
         Observation::Peers { ticket, veto } => change::note_peers(group, ticket, veto.is_some()),
         Observation::Verified { ticket, live } => {
-            let answer = live.map(|live| note_live(group, now.mono, live));
+            let answer = live.map(|live| note_live(group, now.mono, ticket, live));
             change::note_verified(group, now.mono, ticket, &answer);
         }
         Observation::SeatWritten { ticket, outcome } => note_seat_written(group, now, ticket, outcome),
@@ -49,9 +55,7 @@ pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
 }
 
 fn note_group(group: &mut Group, view: GroupView) {
-    if let Some(term) = view.status_term {
-        group.seat.highest = group.seat.highest.max(Some(term));
-    }
+    group.seat.highest = group.seat.highest.max(view.status_term.filter(|term| term.is_plausible()));
     let probe = view.spec.as_ref().ok().map(|spec| spec.probe.clone());
     if probe.is_some() && probe != group.detection.probed_as {
         // Another question: what was answered to the old one proves nothing.
@@ -59,18 +63,33 @@ fn note_group(group: &mut Group, view: GroupView) {
         group.detection.probing_since = None;
         group.detection.probed_as = probe;
     }
+    if group.view.as_ref().is_some_and(|had| had.uid != view.uid) {
+        // Another group under the same name: what the old one was asked is not its business.
+        group.answer = None;
+    }
     if view.answered.is_some() && group.answer.is_none() {
         group.answer.clone_from(&view.answered);
     }
     group.view = Some(view);
 }
 
-fn note_members(group: &mut Group, members: Vec<MemberView>) {
+fn note_members(group: &mut Group, now: Duration, members: Vec<MemberView>) {
     let known = group.members.take().unwrap_or_default();
-    group.detection.gone.retain(|uid, _| members.iter().any(|member| member.uid == *uid));
+    let detection = &mut group.detection;
+    let listed = |uid: &Uid| members.iter().any(|member| member.uid == *uid);
+    detection.gone.retain(listed);
+    detection.departed.retain(|uid| !listed(uid) || detection.gone.contains(uid));
+    detection.unlisted.take_if(|(uid, _)| listed(uid));
+    let unlisted = detection.unlisted.as_ref().filter(|(_, until)| now < *until).map(|(uid, _)| uid.clone());
+    let (kept, dropped): (Vec<_>, Vec<_>) =
+        known.values().filter(|had| !listed(&had.uid)).partition(|had| Some(&had.uid) == unlisted.as_ref());
+    let kept: Vec<MemberView> = kept.into_iter().cloned().collect();
+    for had in dropped {
+        note_departed(group, had.uid.clone());
+    }
     let mut next = BTreeMap::new();
-    for member in members {
-        if group.detection.gone.contains_key(&member.uid) {
+    for member in members.into_iter().chain(kept) {
+        if group.detection.gone.contains(&member.uid) {
             continue; // read live as gone; the watch will follow
         }
         let newest = match known.get(&member.uid) {
@@ -104,7 +123,8 @@ fn note_services(group: &mut Group, mut services: Vec<ServiceView>) {
         _ => None,
     });
     // A seat made anew starts above every term a projection ever carried.
-    let highest = stamps.flatten().filter_map(|slice| slice.stamp.as_ref().map(|(_, term)| *term)).max();
+    let highest = stamps.flatten().filter_map(|slice| slice.stamp.as_ref().map(|(_, term)| *term));
+    let highest = highest.filter(|term| term.is_plausible()).max();
     group.seat.highest = group.seat.highest.max(highest);
     group.services = Some(services);
 }
@@ -113,7 +133,8 @@ fn note_probe(group: &mut Group, report: &crate::health::ProbeReport) {
     if group.members.as_ref().is_some_and(|members| members.contains_key(&report.uid)) {
         let health = group.detection.health.entry(report.uid.clone()).or_default();
         health.record(report);
-        if health.failing_since().is_none() && group.holder_uid() == Some(&report.uid) && !report.spans_gap {
+        let answered = report.outcome == Outcome::Success && !report.spans_gap;
+        if answered && group.holder_uid() == Some(&report.uid) {
             group.detection.vetoes_in_row = 0;
             let before = |(uid, at): &(Uid, Duration)| *uid == report.uid && *at <= report.sent;
             group.detection.tripped.take_if(|tripped| before(tripped));
@@ -132,8 +153,8 @@ fn note_watched_seat(group: &mut Group, now: Duration, state: SeatState) {
     match (&group.seat.state, state) {
         (SeatState::Present(_), SeatState::Unread) => {}
         // Deleted, or a watch that lags behind our own creation: only a live read tells.
-        (SeatState::Present(_), SeatState::Absent) => group.seat.doubt = true,
-        (SeatState::Present(had), SeatState::Present(seen)) if had.uid != seen.uid => group.seat.doubt = true,
+        (SeatState::Present(_), SeatState::Absent) => group.doubt_seat(),
+        (SeatState::Present(had), SeatState::Present(seen)) if had.uid != seen.uid => group.doubt_seat(),
         (SeatState::Present(had), SeatState::Present(seen)) => {
             if !seen.rv.is_older_than(&had.rv) {
                 set_seat(group, now, SeatState::Present(seen));
@@ -156,8 +177,13 @@ pub(super) fn set_seat(group: &mut Group, now: Duration, state: SeatState) {
         group.seat.highest_here = group.seat.highest_here.max(sealed_term);
     }
     group.seat.state = state;
-    if let Some((record, marks)) = group.valid_seat() {
-        group.seat.last_good = Some((record.uid.clone(), marks.clone()));
+    let good = group.valid_seat().map(|(record, marks)| (record.uid.clone(), marks.clone()));
+    if good.is_some() {
+        if group.seat.last_good != good {
+            group.told.seat_refused = None; // somebody could write it
+        }
+        group.seat.last_good = good;
+        change::note_record(group, now);
     }
 }
 
@@ -196,51 +222,74 @@ fn note_handover(group: &mut Group, now: Duration, record: &SeatRecord) {
     }
 }
 
-/// What was read live wins. Returns which pods were covered.
-fn note_live(group: &mut Group, now: Duration, live: Live) -> Vec<Uid> {
-    group.seat.doubt = false;
-    let older = match (&group.seat.state, &live.seat) {
+/// What was read live wins, unless the question is older than what is known by now. Returns which pods were covered.
+fn note_live(group: &mut Group, now: Duration, ticket: Ticket, live: Live) -> Vec<Uid> {
+    if change::is_reading(group, ticket) && group.seat.doubt.is_none_or(|doubted| ticket > doubted) {
+        note_live_seat(group, now, live.seat);
+    } else {
+        // A late answer is worth what a watch that may lag is worth.
+        note_watched_seat(group, now, live.seat);
+    }
+    let covered = live.pods.iter().map(|(uid, _)| uid.clone()).collect();
+    for (uid, pod) in live.pods {
+        note_live_pod(group, now, uid, pod);
+    }
+    covered
+}
+
+fn note_live_seat(group: &mut Group, now: Duration, seat: SeatState) {
+    group.seat.doubt = None;
+    let older = match (&group.seat.state, &seat) {
         (SeatState::Present(had), SeatState::Present(read)) => {
             had.uid == read.uid && read.rv.is_older_than(&had.rv)
         }
         _ => false,
     };
     if !older {
-        group.seat.settled_uid = live.seat.record().map(|record| record.uid.clone());
-        set_seat(group, now, live.seat);
+        group.seat.settled_uid = seat.record().map(|record| record.uid.clone());
+        set_seat(group, now, seat);
     }
-    let covered = live.pods.iter().map(|(uid, _)| uid.clone()).collect();
-    for (uid, pod) in live.pods {
-        note_live_pod(group, uid, pod);
-    }
-    covered
 }
 
-fn note_live_pod(group: &mut Group, uid: Uid, pod: Option<MemberView>) {
+fn note_live_pod(group: &mut Group, now: Duration, uid: Uid, pod: Option<MemberView>) {
+    let holds_seat = group.holder_uid() == Some(&uid);
     let Some(members) = &mut group.members else { return };
-    match pod {
-        Some(pod) => {
-            let newer = members.get(&uid).is_none_or(|had| !pod.rv.is_older_than(&had.rv));
-            if newer && members.contains_key(&uid) {
+    match (pod, members.get(&uid)) {
+        (Some(pod), Some(had)) => {
+            if !pod.rv.is_older_than(&had.rv) {
                 members.insert(uid, pod);
             }
         }
-        None => {
-            if let Some(had) = members.remove(&uid) {
-                group.detection.gone.insert(uid, had.rv);
+        (Some(pod), None) if holds_seat => {
+            // Another replica seated a pod that this one's watch has not told of yet.
+            members.insert(uid.clone(), pod);
+            group.detection.departed.retain(|other| *other != uid);
+            group.detection.unlisted = Some((uid, now + UNLISTED_LASTS));
+        }
+        (Some(_), None) => {}
+        (None, had) => {
+            if had.is_some() {
+                members.remove(&uid);
+                group.detection.gone.insert(uid.clone());
             }
+            note_departed(group, uid);
         }
     }
 }
 
-fn note_seat_written(
-    group: &mut Group,
-    now: Now,
-    ticket: crate::action::Ticket,
-    outcome: Result<SeatRecord, WriteError>,
-) {
+fn note_departed(group: &mut Group, uid: Uid) {
+    let departed = &mut group.detection.departed;
+    if !departed.contains(&uid) {
+        departed.push_back(uid);
+        if departed.len() > DEPARTED_KEPT {
+            departed.pop_front();
+        }
+    }
+}
+
+fn note_seat_written(group: &mut Group, now: Now, ticket: Ticket, outcome: Result<SeatRecord, WriteError>) {
     if !change::is_writing(group, ticket) {
-        group.seat.doubt = true;
+        group.doubt_seat();
         return;
     }
     match outcome {
@@ -251,7 +300,9 @@ fn note_seat_written(
         }
         Err(error) => {
             // A conflict means somebody was faster; an unknown outcome may have been applied. Read before anything else.
-            group.seat.doubt = !matches!(error, WriteError::Refused(_));
+            if !matches!(error, WriteError::Refused(_)) {
+                group.doubt_seat();
+            }
             change::note_write_failed(group, now.mono, error);
         }
     }

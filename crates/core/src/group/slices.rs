@@ -3,7 +3,7 @@
 use super::decide::Decision;
 use super::{Group, change, note};
 use crate::action::{Action, Precondition, Ticket};
-use crate::ids::Uid;
+use crate::ids::{Term, Uid};
 use crate::observation::WriteError;
 use crate::seat::SeatMarks;
 use crate::spec::{DeletionPolicy, GroupSpec, WhenNoCandidate};
@@ -27,6 +27,14 @@ type Key = (Arc<str>, Family);
 pub(super) struct Writes {
     slots: BTreeMap<Key, Slot>,
     holder_gone_since: Option<Duration>,
+    /// The term of the seat that this replica wrote last: its slices are this replica's to write, lead or not.
+    own_term: Option<Term>,
+}
+
+impl Writes {
+    pub(super) fn note_own_seat(&mut self, term: Term) {
+        self.own_term = Some(term);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +43,8 @@ struct Slot {
     failures: u32,
     retry_at: Duration,
     lately: VecDeque<Duration>,
+    /// Since when it has not been as it should be.
+    wrong_since: Option<Duration>,
     refused: Option<Arc<str>>,
 }
 
@@ -64,6 +74,10 @@ pub(super) fn follow(
             let slice = usable.own.get(&family);
             let Some(content) = wanted(group, spec, usable, family, slice, &served) else { continue };
             if slice.is_some_and(|slice| slice.content.as_ref() == Some(&content)) {
+                if let Some(slot) = group.slices.slots.get_mut(&(service.name.clone(), family)) {
+                    slot.refused = None; // somebody could write it
+                    slot.wrong_since = None;
+                }
                 continue;
             }
             if may_write(group, now, &service.name, family, slice, &content) {
@@ -90,7 +104,7 @@ fn families(service: &UsableService) -> impl Iterator<Item = Family> + '_ {
 }
 
 fn served(group: &mut Group, spec: &GroupSpec, now: Duration, decision: &Decision) -> Served {
-    if group.seat.doubt {
+    if group.seat_in_doubt() {
         return Served::Frozen;
     }
     let Some(uid) = group.holder_uid().cloned() else { return Served::Frozen };
@@ -101,8 +115,9 @@ fn served(group: &mut Group, spec: &GroupSpec, now: Duration, decision: &Decisio
         return if clear { Served::Nobody } else { Served::Holder(member) };
     }
     let gone_since = *group.slices.holder_gone_since.get_or_insert(now);
-    // Never clear what is about to be filled: kube-proxy would take a second for the next change.
-    if change::is_under_way(group) && now < gone_since + FILL_BOUND {
+    // Never clear what is about to be filled: kube-proxy would take a second for the next change. Nor a pod that may
+    // only be too new to have been seen.
+    if (change::is_under_way(group) || group.holder_is_unknown()) && now < gone_since + FILL_BOUND {
         group.wake_at(gone_since + FILL_BOUND);
         return Served::Frozen;
     }
@@ -125,7 +140,7 @@ fn wanted(
             Some(desired(service, family, Some(member), &uid, &marks, orphan))
         }
         (Served::Nobody, Some((uid, marks))) => Some(nobody(service, family, slice, &uid, &marks, orphan)),
-        _ if change::is_under_way(group) || group.seat.doubt => None,
+        _ if change::is_under_way(group) || group.seat_in_doubt() || group.holder_is_unknown() => None,
         _ => without_the_dead(group, slice),
     }
 }
@@ -173,14 +188,18 @@ fn may_write(
             return false;
         }
     }
+    // The others leave the slices to the lead, or to the replica that moved the seat, for as long as the seat.
+    let at_once = group.lead || group.slices.own_term == Some(content.term);
     let slot = group.slices.slots.entry((service.clone(), family)).or_default();
+    let wrong_since = *slot.wrong_since.get_or_insert(now);
     if slot.under_way.is_some() {
         return false;
     }
     slot.lately.retain(|at| *at + CONTEST_WINDOW > now);
     let contested = slot.lately.len() >= MOST_WRITES;
     let since_last = slot.lately.back().map_or(now, |at| *at + Duration::from_secs(1));
-    let not_before = if contested { slot.retry_at.max(since_last) } else { slot.retry_at };
+    let head_start = if at_once { now } else { wrong_since + change::HEAD_START };
+    let not_before = if contested { slot.retry_at.max(since_last) } else { slot.retry_at }.max(head_start);
     if now < not_before {
         group.wake_at(not_before);
         return false;
@@ -201,9 +220,8 @@ fn is_forward(group: &mut Group, slice: &SliceView, content: &SliceContent) -> b
     if note::slice_claim_settled(group, &slice.rv) {
         return true;
     }
-    group.seat.doubt = true;
+    group.doubt_seat();
     group.seat.settled_slices.insert(slice.rv.clone());
-    group.wake_at(Duration::ZERO);
     false
 }
 
@@ -306,7 +324,7 @@ pub(super) fn trouble(group: &Group) -> Option<Trouble> {
 }
 
 /// Whether every slice of every usable Service names the holder as the seat does.
-pub(super) fn all_in_place(group: &Group, seat_uid: &Uid, term: crate::ids::Term) -> bool {
+pub(super) fn all_in_place(group: &Group, seat_uid: &Uid, term: Term) -> bool {
     let mut services = group.services.iter().flatten().filter_map(|service| match &service.found {
         ServiceFound::Usable(usable) => Some(usable),
         _ => None,

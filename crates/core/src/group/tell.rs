@@ -3,18 +3,18 @@
 use super::decide::Decision;
 use super::probes::{self, NoProbe};
 use super::slices::{self, Trouble};
-use super::{Group, assess};
+use super::{Group, assess, change};
 use crate::action::{Action, Change, Notice};
 use crate::conditions::{Condition, ConditionType, Status};
 use crate::health::Verdict;
 use crate::report::{Active, MemberReport, Report, Stages};
-use crate::spec::GroupSpec;
+use crate::spec::{GroupSpec, WhenNoCandidate};
 use crate::view::{Family, MemberView, ServiceFound};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a probe may go unanswered by everybody before that is said aloud.
-const ARMING_BOUND: Duration = Duration::from_secs(30);
+pub(super) const ARMING_BOUND: Duration = Duration::from_secs(30);
 
 /// What was told last, and what waits to be told.
 #[derive(Debug, Default)]
@@ -46,6 +46,9 @@ pub(super) struct Times {
 
 /// Reports a change once all slices follow it.
 pub(super) fn finish_change(group: &mut Group, now: Duration, actions: &mut Vec<Action>) {
+    if change::is_being_written(group) {
+        return; // the watch was faster than the write's answer, which brings the stage times
+    }
     let Some(pending) = &group.told.pending else { return };
     let Some((record, marks)) = group.valid_seat() else { return };
     if marks.term == pending.change.term && !slices::all_in_place(group, &record.uid, marks.term) {
@@ -84,11 +87,12 @@ pub(super) fn publish(
     decision: &Decision,
     actions: &mut Vec<Action>,
 ) {
-    if group.seat.doubt || super::change::is_under_way(group) {
+    let under_way = change::is_under_way(group) && group.told.seat_refused.is_none();
+    if under_way || group.seat_in_doubt() || group.holder_is_unknown() {
         return; // in a moment there is more to say
     }
     let conditions = conditions(group, spec, now, decision);
-    tell_holding(group, decision, actions);
+    tell_holding(group, spec, decision, actions);
     let Some(view) = &group.view else { return };
     let seat = group.valid_seat();
     let report = Report {
@@ -114,7 +118,7 @@ pub(super) fn publish_unaccepted(group: &mut Group, actions: &mut Vec<Action>) {
     let report = Report {
         generation: view.generation,
         active: kept.and_then(|report| report.active.clone()),
-        term: view.status_term,
+        term: kept.and_then(|report| report.term).or(view.status_term),
         reason: kept.and_then(|report| report.reason),
         since_ms: kept.and_then(|report| report.since_ms),
         members: kept.map_or_else(Vec::new, |report| report.members.clone()),
@@ -159,15 +163,18 @@ fn tell_refusals(group: &mut Group, report: &Report, actions: &mut Vec<Action>) 
     group.told.notices = bad;
 }
 
-fn tell_holding(group: &mut Group, decision: &Decision, actions: &mut Vec<Action>) {
+fn tell_holding(group: &mut Group, spec: &GroupSpec, decision: &Decision, actions: &mut Vec<Action>) {
     let holding = match decision {
         Decision::Hold(reason) => Some(reason),
         _ => None,
     };
     if let (Some(reason), false, true) = (holding, group.told.holding, group.lead) {
         let name = group.valid_seat().map_or("", |(_, marks)| &*marks.holder_name);
-        let message =
-            format!("{name} looks bad ({reason}) but stays active: no other member could take over");
+        let what = match spec.when_no_candidate {
+            WhenNoCandidate::Keep => "but stays active",
+            WhenNoCandidate::Clear => "and is not served",
+        };
+        let message = format!("{name} looks bad ({reason}) {what}: no other member could take over");
         actions.push(Action::Tell(Notice { warning: true, reason: "Holding", message }));
     }
     group.told.holding = holding.is_some();
@@ -311,7 +318,11 @@ fn ready(group: &Group, decision: &Decision) -> Condition {
         Decision::Braked(reason) => {
             return not("Braked", format!("too many changes in 10 s, the last for {reason}"));
         }
-        Decision::Stay | Decision::ReadSeat | Decision::Suspect { .. } | Decision::Move(_) => {}
+        Decision::Stay
+        | Decision::ReadSeat
+        | Decision::ReadHolder(_)
+        | Decision::Suspect { .. }
+        | Decision::Move(_) => {}
     }
     served(group).unwrap_or_else(|| not("Progressing", "waiting for seat and slices".into()))
 }

@@ -1,0 +1,225 @@
+//! The world as it is: live objects, and a small API server that checks preconditions.
+
+use hotstandby_core::action::{Precondition, SeatWrite};
+use hotstandby_core::ids::{Rv, Term, Uid};
+use hotstandby_core::observation::{GroupView, WriteError};
+use hotstandby_core::reason::Reason;
+use hotstandby_core::seat::{SeatMarks, SeatRecord};
+use hotstandby_core::spec::{GroupSpec, PortRef};
+use hotstandby_core::view::{
+    Family, MemberView, NodesView, Phase, Protocol, ServiceFound, ServicePort, ServiceView, SliceContent,
+    SliceView, UsableService,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The name of the install under test.
+pub(super) const CONTROLLER: &str = "hotstandby.dev/controller";
+/// Unix time at the replica's start: a first term made here is 1000.
+const START_MS: i64 = (26_297_280 + 1000) * 60_000;
+
+/// All live objects of one group.
+pub(super) struct World {
+    pub(super) mono: Duration,
+    last_rv: u64,
+    last_uid: u64,
+    pub(super) group: GroupView,
+    pub(super) pods: BTreeMap<Arc<str>, MemberView>,
+    pub(super) nodes: NodesView,
+    pub(super) services: Vec<ServiceView>,
+    pub(super) seat: Option<SeatRecord>,
+    /// Who truly held each seat at each term: what I1 and I3 are judged by.
+    pub(super) held: BTreeMap<(Uid, Term), Uid>,
+    /// The newest term that a genuine write left in each slice.
+    pub(super) slice_terms: BTreeMap<(Arc<str>, Family), (Uid, Term)>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let mut spec = GroupSpec::for_services(["web".into()]);
+        spec.order = vec![hotstandby_core::spec::OrderBy::Priority];
+        let group = GroupView {
+            uid: "g1".into(),
+            rv: "1".into(),
+            generation: 1,
+            spec: Ok(Arc::new(spec)),
+            paused: false,
+            switchover: None,
+            answered: None,
+            status_term: None,
+        };
+        Self {
+            mono: Duration::from_secs(1),
+            last_rv: 10,
+            last_uid: 0,
+            group,
+            pods: BTreeMap::new(),
+            nodes: NodesView::default(),
+            services: Vec::new(),
+            seat: None,
+            held: BTreeMap::new(),
+            slice_terms: BTreeMap::new(),
+        }
+    }
+
+    /// Wall clock in Unix milliseconds.
+    pub(super) fn unix_ms(&self) -> i64 {
+        START_MS + i64::try_from(self.mono.as_millis()).expect("small")
+    }
+
+    pub(super) fn next_rv(&mut self) -> Rv {
+        self.last_rv += 1;
+        self.last_rv.to_string().into()
+    }
+
+    pub(super) fn next_uid(&mut self, prefix: &str) -> Uid {
+        self.last_uid += 1;
+        format!("{prefix}{}", self.last_uid).into()
+    }
+
+    /// A running, ready pod; number `n` in its name gives node and address.
+    pub(super) fn new_pod(&mut self, name: &str) -> MemberView {
+        let number: u8 = name.rsplit('-').next().and_then(|tail| tail.parse().ok()).unwrap_or(9);
+        MemberView {
+            name: name.into(),
+            uid: self.next_uid("p"),
+            rv: self.next_rv(),
+            ips: vec![std::net::Ipv4Addr::new(10, 0, 0, number + 1).into()],
+            node: Some(format!("n{}", number + 1).into()),
+            phase: Phase::Running,
+            ready: true,
+            ready_turned_ms: Some(self.unix_ms()),
+            terminating: false,
+            selected: true,
+            started_ms: Some(self.unix_ms()),
+            priority: 0,
+            revision: 0,
+            critical_terminated: None,
+            mesh: None,
+            named_ports: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn new_service(&mut self, name: &str) -> UsableService {
+        UsableService {
+            uid: self.next_uid(&format!("{name}-")),
+            families: vec![Family::Ipv4],
+            ports: vec![ServicePort {
+                name: "".into(),
+                protocol: Protocol::Tcp,
+                target: PortRef::Number(8080),
+                app_protocol: None,
+            }],
+            own: BTreeMap::new(),
+            foreign: Vec::new(),
+        }
+    }
+
+    pub(super) fn service(&mut self, name: &str) -> Option<&mut UsableService> {
+        let found = self.services.iter_mut().find(|service| *service.name == *name)?;
+        match &mut found.found {
+            ServiceFound::Usable(usable) => Some(usable),
+            _ => None,
+        }
+    }
+
+    pub(super) fn slice(&self, service: &str, family: Family) -> Option<&SliceView> {
+        let found = self.services.iter().find(|other| *other.name == *service)?;
+        match &found.found {
+            ServiceFound::Usable(usable) => usable.own.get(&family),
+            _ => None,
+        }
+    }
+
+    pub(super) fn pod_by_uid(&self, uid: &Uid) -> Option<&MemberView> {
+        self.pods.values().find(|pod| pod.uid == *uid)
+    }
+
+    /// A seat as some replica of the install `controller` would write it.
+    pub(super) fn seal(&mut self, write: &SeatWrite, uid: Uid, controller: &str) -> SeatRecord {
+        self.held.insert((uid.clone(), write.term), write.holder.uid.clone());
+        SeatRecord {
+            uid,
+            rv: self.next_rv(),
+            holder: Some(write.holder.name.clone()),
+            term: Some(write.term),
+            marks: Some(SeatMarks {
+                group_uid: write.group_uid.clone(),
+                holder_uid: write.holder.uid.clone(),
+                holder_name: write.holder.name.clone(),
+                term: write.term,
+                reason: write.reason,
+                since_ms: write.since_ms,
+            }),
+            controller: Some(controller.into()),
+        }
+    }
+
+    /// A seat write, checked like the API server does.
+    pub(super) fn write_seat(
+        &mut self,
+        pre: &Precondition,
+        write: &SeatWrite,
+    ) -> Result<SeatRecord, WriteError> {
+        let uid = match (pre, &self.seat) {
+            (Precondition::Absent, None) => self.next_uid("s"),
+            (Precondition::Unchanged { uid, rv }, Some(had)) if had.uid == *uid && had.rv == *rv => {
+                uid.clone()
+            }
+            _ => return Err(WriteError::Conflict),
+        };
+        let record = self.seal(write, uid, CONTROLLER);
+        self.seat = Some(record.clone());
+        Ok(record)
+    }
+
+    /// A slice write, checked like the API server does.
+    pub(super) fn write_slice(
+        &mut self,
+        (service, family): (&Arc<str>, Family),
+        pre: &Precondition,
+        content: &SliceContent,
+    ) -> Result<SliceView, WriteError> {
+        let had = self.slice(service, family).cloned();
+        let uid = match (pre, &had) {
+            (Precondition::Absent, None) => self.next_uid("e"),
+            (Precondition::Unchanged { uid, rv }, Some(had)) if had.uid == *uid && had.rv == *rv => {
+                uid.clone()
+            }
+            _ => return Err(WriteError::Conflict),
+        };
+        let view = SliceView {
+            name: format!("{service}-hotstandby-{}", family.suffix()).into(),
+            uid,
+            rv: self.next_rv(),
+            controller: Some(CONTROLLER.into()),
+            stamp: Some((content.seat_uid.clone(), content.term)),
+            content: Some(content.clone()),
+        };
+        let usable = self.service(service).ok_or_else(|| WriteError::Refused("no such Service".into()))?;
+        usable.own.insert(family, view.clone());
+        self.slice_terms.insert((service.clone(), family), (content.seat_uid.clone(), content.term));
+        Ok(view)
+    }
+
+    /// Another replica of the same install moves the seat.
+    pub(super) fn rival_seat(&mut self, pod: &str, term: Option<u64>, reason: Reason) -> Result<(), String> {
+        let holder = self.pods.get(pod).ok_or("no such pod")?;
+        let holder =
+            hotstandby_core::action::MemberRef { name: holder.name.clone(), uid: holder.uid.clone() };
+        let uid = self.seat.as_ref().map(|seat| seat.uid.clone());
+        let next = self.seat.as_ref().and_then(|seat| seat.term).map_or(Term(7), Term::next);
+        let write = SeatWrite {
+            holder,
+            term: term.map_or(next, Term),
+            reason,
+            since_ms: self.unix_ms(),
+            group_uid: self.group.uid.clone(),
+            orphan: false,
+        };
+        let uid = uid.unwrap_or_else(|| self.next_uid("s"));
+        self.seat = Some(self.seal(&write, uid, CONTROLLER));
+        Ok(())
+    }
+}
