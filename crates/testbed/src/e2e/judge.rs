@@ -187,7 +187,8 @@ impl Judge<'_> {
         }
         for endpoint in &slice.endpoints {
             if let Some(wrong) = self.wrong_endpoint(record, slice, &endpoint.uid, &endpoint.ip) {
-                let what = format!("I1: slice {} names {} ({}), {wrong}", slice.name, endpoint.pod, endpoint.ip);
+                let what =
+                    format!("I1: slice {} names {} ({}), {wrong}", slice.name, endpoint.pod, endpoint.ip);
                 self.report(what, vec![record.object.clone()]);
             }
         }
@@ -201,10 +202,15 @@ impl Judge<'_> {
         if let Some(gone) = pod.gone
             && record.seen.saturating_duration_since(gone) > ON_ITS_WAY
         {
-            return Some(format!("which had been gone for {:?}", record.seen.saturating_duration_since(gone)));
+            return Some(format!(
+                "which had been gone for {:?}",
+                record.seen.saturating_duration_since(gone)
+            ));
         }
         let Some((seat, term)) = &slice.stamp else { return Some("without saying by which seat".to_owned()) };
-        let Some(tenures) = self.tenures.get(seat) else { return Some(format!("by seat {seat}, that never was")) };
+        let Some(tenures) = self.tenures.get(seat) else {
+            return Some(format!("by seat {seat}, that never was"));
+        };
         let held = tenures.iter().any(|tenure| tenure.term == *term && tenure.holder_uid == uid);
         (!held).then(|| format!("which did not hold the seat at term {term}"))
     }
@@ -215,7 +221,9 @@ impl Judge<'_> {
 pub fn moves(records: &[Record], excused: &Excused) -> Vec<(i64, String, String, String)> {
     let mut seats: Vec<(u64, Seat)> = records
         .iter()
-        .filter(|record| record.kind == Kind::Lease && !record.deleted && !excused.versions.contains(&record.version))
+        .filter(|record| {
+            record.kind == Kind::Lease && !record.deleted && !excused.versions.contains(&record.version)
+        })
         .map(|record| (record.version, Seat::of(&record.object)))
         .collect();
     seats.sort_by_key(|(version, _)| *version);
@@ -251,8 +259,12 @@ pub fn describe(record: &Record) -> String {
         Kind::Pod => {
             let ready = super::objects::condition(&record.object, "Ready").0;
             let phase = text(&record.object, "/status/phase");
-            let dying = if record.object.pointer("/metadata/deletionTimestamp").is_some() { ", dying" } else { "" };
-            format!("pod {name}: {phase}, Ready {ready}{dying}, node {}", text(&record.object, "/spec/nodeName"))
+            let dying =
+                if record.object.pointer("/metadata/deletionTimestamp").is_some() { ", dying" } else { "" };
+            format!(
+                "pod {name}: {phase}, Ready {ready}{dying}, node {}",
+                text(&record.object, "/spec/nodeName")
+            )
         }
         Kind::ActiveStandby => {
             let (ready, reason, _) = super::objects::condition(&record.object, "Ready");

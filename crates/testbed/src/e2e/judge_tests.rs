@@ -8,7 +8,11 @@ fn record(version: u64, kind: Kind, object: Value) -> Record {
 }
 
 fn pod(version: u64, uid: &str, ip: &str) -> Record {
-    record(version, Kind::Pod, json!({"metadata": {"name": uid, "uid": uid}, "status": {"podIPs": [{"ip": ip}]}}))
+    record(
+        version,
+        Kind::Pod,
+        json!({"metadata": {"name": uid, "uid": uid}, "status": {"podIPs": [{"ip": ip}]}}),
+    )
 }
 
 fn seat(version: u64, holder: &str, term: i64) -> Record {
@@ -70,7 +74,8 @@ fn a_move_is_fine_in_whatever_order_the_watches_told_it() {
 fn two_endpoints_are_seen_within_a_slice_and_across_two() {
     let second = only(fine(), vec![slice_at(7, "foreign", &[("b", "10.0.0.2")], 2)]);
     assert!(second.contains("has 2 IPv4 endpoints"), "{second}");
-    let records = fine().into_iter().chain([slice(7, &[("b", "10.0.0.2"), ("a", "10.0.0.1")], 2)]).collect::<Vec<_>>();
+    let records =
+        fine().into_iter().chain([slice(7, &[("b", "10.0.0.2"), ("a", "10.0.0.1")], 2)]).collect::<Vec<_>>();
     let found = judge(&records, &Excused::default());
     assert!(found.iter().any(|one| one.what.contains("has 2 IPv4 endpoints")), "{found:?}");
     assert!(found.iter().any(|one| one.what.contains("did not hold the seat at term 2")), "{found:?}");

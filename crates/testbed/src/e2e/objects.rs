@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchParams,
+};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
@@ -193,10 +195,24 @@ impl Objects {
         Ok((items.context("reading a list")?, version.unwrap_or_default()))
     }
 
+    /// Like [`Self::list`], unread.
+    pub(super) async fn list_raw(&self, kind: Kind, namespace: &str) -> Result<(Vec<DynamicObject>, u64)> {
+        let api = self.api(kind, namespace);
+        let list =
+            called(&format!("listing {} in {namespace}", kind.name()), api.list(&ListParams::default()))
+                .await?;
+        let version = list.metadata.resource_version.as_deref().and_then(|text| text.parse().ok());
+        Ok((list.items, version.unwrap_or_default()))
+    }
+
     /// Makes an object.
     pub async fn create(&self, kind: Kind, namespace: &str, object: &Value) -> Result<Value> {
         let object: DynamicObject = serde_json::from_value(object.clone()).context("making an object")?;
-        let what = format!("creating {} {namespace}/{}", kind.name(), object.metadata.name.as_deref().unwrap_or("?"));
+        let what = format!(
+            "creating {} {namespace}/{}",
+            kind.name(),
+            object.metadata.name.as_deref().unwrap_or("?")
+        );
         let made = called(&what, self.api(kind, namespace).create(&PostParams::default(), &object)).await?;
         serde_json::to_value(made).context("reading an object")
     }
@@ -230,7 +246,8 @@ impl Objects {
         kind: Kind,
         namespace: &str,
         version: u64,
-    ) -> Result<impl futures::Stream<Item = kube::Result<kube::core::WatchEvent<DynamicObject>>> + use<>> {
+    ) -> Result<impl futures::Stream<Item = kube::Result<kube::core::WatchEvent<DynamicObject>>> + use<>>
+    {
         let params = WatchParams::default().timeout(290);
         let api = self.api(kind, namespace);
         let what = format!("watching {} in {namespace}", kind.name());

@@ -137,10 +137,11 @@ pub fn history(group: &Value) -> Vec<Change> {
     items(group, "/status/history")
         .iter()
         .map(|entry| {
-            let micros = |stage: &str| entry.pointer(&format!("/stages/{stage}Micros")).and_then(Value::as_i64);
-            let stages = entry
-                .get("stages")
-                .map(|_| ["detect", "decide", "seat", "traffic"].map(|stage| micros(stage).unwrap_or_default()));
+            let micros =
+                |stage: &str| entry.pointer(&format!("/stages/{stage}Micros")).and_then(Value::as_i64);
+            let stages = entry.get("stages").map(|_| {
+                ["detect", "decide", "seat", "traffic"].map(|stage| micros(stage).unwrap_or_default())
+            });
             Change {
                 term: entry.get("term").and_then(Value::as_i64).unwrap_or_default(),
                 from: text(entry, "/from").to_owned(),

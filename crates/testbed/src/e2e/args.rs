@@ -1,0 +1,42 @@
+//! What is typed.
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// End-to-end tests on a real Kubernetes, made of network namespaces on this machine. Needs root.
+#[derive(Debug, Parser)]
+#[command(name = "cargo e2e", bin_name = "cargo e2e", max_term_width = 100)]
+pub(super) struct Args {
+    /// Only tests whose name contains one of these.
+    pub(super) filter: Vec<String>,
+    /// Show the tests' names and do nothing.
+    #[arg(long)]
+    pub(super) list: bool,
+    /// After the tests, leave the cluster up until Enter is pressed.
+    #[arg(long)]
+    pub(super) keep: bool,
+    /// Use a cluster that is up, and leave it up. The test of rights needs a log of the API server that only
+    /// a cluster of our own keeps, and fails there.
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: Option<String>,
+    /// The name of the cluster that is made.
+    #[arg(long, value_name = "NAME", default_value = "e2e", conflicts_with = "cluster")]
+    pub(super) name: String,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show one failover: three pods, the active one is killed, and what happened when.
+    Demo(Demo),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Demo {
+    /// Leave everything up to play with.
+    #[arg(long)]
+    pub(super) keep: bool,
+    /// The name of the cluster.
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    pub(super) name: String,
+}

@@ -1,0 +1,60 @@
+//! One file for each kind of fear, one function for each fear.
+
+mod control_plane;
+mod edits;
+mod groups;
+mod install;
+mod nodes;
+mod planned;
+mod pods;
+mod probes;
+mod quiet;
+mod rights;
+mod services;
+mod workloads;
+
+use super::runner::Fear;
+
+macro_rules! fears {
+    ($($file:ident :: $name:ident,)+) => {
+        &[$(Fear { name: stringify!($name), run: |trial| Box::pin($file::$name(trial)) }),+]
+    };
+}
+
+/// All fears, those that hurt nothing but a pod first. The test of rights comes last, as it looks at what
+/// all others made hotstandby do.
+pub(super) const ALL: &[Fear] = fears![
+    pods::process_killed,
+    pods::pod_deleted,
+    pods::pod_deleted_with_linger,
+    pods::readiness_lost,
+    probes::health_endpoint_hangs,
+    probes::all_members_hang,
+    planned::switchover,
+    planned::switchover_void_term,
+    planned::pause_and_resume,
+    workloads::rolling_update,
+    workloads::statefulset_pod_comes_back_by_the_same_name,
+    edits::slice_edited,
+    edits::seat_edited,
+    edits::foreign_slice,
+    groups::bad_spec,
+    groups::service_with_selector_refused,
+    groups::group_deleted,
+    groups::group_deleted_orphan,
+    services::two_services_named_ports,
+    quiet::steady_state_is_silent,
+    control_plane::api_server_away,
+    control_plane::api_server_away_and_active_dies,
+    control_plane::etcd_restarted,
+    install::controller_replica_killed,
+    install::both_replicas_restarted,
+    install::group_deleted_while_nobody_watches,
+    install::namespaced_variant_works,
+    install::runs_outside_the_cluster,
+    nodes::old_active_returns,
+    nodes::node_powered_off,
+    nodes::node_powered_off_fast,
+    nodes::replica_and_active_on_one_dead_node,
+    rights::granted_equals_used,
+];

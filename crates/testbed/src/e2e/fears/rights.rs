@@ -1,0 +1,59 @@
+//! hotstandby has the rights it uses, and uses the rights it has.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::super::audit::{Right, granted};
+use super::super::harness::SYSTEM;
+use super::super::objects::Kind;
+use super::super::scene::Scene;
+use super::super::trial::Trial;
+
+/// Granted, but not seen used by the end of the tests; each with the reason why it is kept.
+const UNUSED: &[(&str, &str, &str, &str)] = &[];
+
+/// Compares what the API server logged of the whole run with what `deploy/install.yaml` grants.
+pub(super) async fn granted_equals_used(trial: &mut Trial) -> Result<()> {
+    let audit =
+        trial.env.audit().context("this cluster's API server keeps no log: let the tests make their own")?;
+    // Run alone, this test has to see some work being done.
+    Scene::default().deploy(trial).await?;
+    let everywhere = granted(&trial.env.objects.get(Kind::ClusterRole, "", "hotstandby").await?);
+    let own = granted(&trial.env.objects.get(Kind::Role, SYSTEM, "hotstandby-own").await?);
+
+    let entries = audit.all()?;
+    ensure!(!entries.is_empty(), "the API server logged nothing of hotstandby's");
+    let forbidden: BTreeSet<_> = entries.iter().filter(|entry| entry.code == 403).collect();
+    ensure!(forbidden.is_empty(), "hotstandby asked for what it may not: {forbidden:?}");
+
+    let used = |own_namespace: bool| -> BTreeSet<Right> {
+        entries
+            .iter()
+            .filter(|entry| {
+                entry.group != "authorization.k8s.io" && (entry.namespace == SYSTEM) == own_namespace
+            })
+            .map(|entry| (entry.group.clone(), entry.resource.clone(), entry.verb.clone()))
+            .collect()
+    };
+    // In its own namespace it may use what it may use everywhere, too.
+    let (used_own, used_everywhere) = (used(true), used(false));
+    let beyond: Vec<&Right> = used_everywhere
+        .difference(&everywhere)
+        .chain(used_own.iter().filter(|right| !own.contains(*right) && !everywhere.contains(*right)))
+        .collect();
+    ensure!(beyond.is_empty(), "used but not granted by the install YAML: {beyond:?}");
+    let excepted = |right: &Right| {
+        UNUSED
+            .iter()
+            .any(|(group, resource, verb, _)| (*group, *resource, *verb) == (&right.0, &right.1, &right.2))
+    };
+    let idle: Vec<&Right> = everywhere
+        .difference(&used_everywhere)
+        .chain(own.difference(&used_own))
+        .filter(|right| !excepted(right))
+        .collect();
+    ensure!(idle.is_empty(), "granted by the install YAML but never used: {idle:?}");
+    trial.note(format!("{} rights, {} requests", everywhere.len() + own.len(), entries.len()));
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! The end-to-end tests: a real cluster, hotstandby on it as users install it, one fear at a time.
+//!
+//! While a test runs, a watchdog follows every version of its objects and holds them against the invariants
+//! of `DESIGN.md`, and a client opens a new connection every 5 ms. Time limits are generous, because the
+//! machine is shared with the whole cluster; how fast it is gets measured by `cargo measure`.
+
+mod args;
+pub mod audit;
+mod demo;
+mod fears;
+pub mod harness;
+pub mod judge;
+pub mod objects;
+mod runner;
+pub mod scene;
+mod timeline;
+pub mod trial;
+pub mod view;
+pub mod wait;
+pub mod watchdog;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser as _;
+
+use crate::progress::exit_code;
+use args::{Args, Command};
+use harness::{Env, Which};
+use runner::{Fear, Tally};
+
+/// The whole program. [`crate::reexec_entry`] must have been called before.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match args.command {
+        Some(Command::Demo(demo)) => demo::run(&demo).map(|()| ExitCode::SUCCESS),
+        None => test(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(exit_code(&error))
+    })
+}
+
+fn test(args: &Args) -> Result<ExitCode> {
+    let chosen = choose(fears::ALL, &args.filter)?;
+    if args.list {
+        for fear in &chosen {
+            println!("{}", fear.name);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let which = args.cluster.clone().map_or_else(|| Which::Own(args.name.clone()), Which::Existing);
+    let start = Instant::now();
+    let prepared = harness::prepare(&which)?;
+    let runtime = runtime()?;
+    let (tally, env) = runtime.block_on(async {
+        let env = Env::install(prepared).await?;
+        anyhow::Ok((runner::run(&env, &chosen).await, env))
+    })?;
+    if args.keep {
+        println!("the cluster stays up until Enter, or the end of this program:");
+        println!("export KUBECONFIG={}", env.cluster.host_kubeconfig().display());
+        let _any_input = std::io::stdin().read_line(&mut String::new());
+    }
+    drop(env);
+    drop(runtime);
+    let Tally { passed, failed } = tally;
+    println!("end-to-end tests: {:.0} s", start.elapsed().as_secs_f64());
+    println!("{passed} passed, {failed} failed");
+    Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+/// The tests whose names contain one of the words, or all.
+fn choose(all: &[Fear], words: &[String]) -> Result<Vec<Fear>> {
+    let chosen: Vec<Fear> = all
+        .iter()
+        .filter(|fear| words.is_empty() || words.iter().any(|word| fear.name.contains(word.as_str())))
+        .copied()
+        .collect();
+    if chosen.is_empty() {
+        bail!("no test is called like {}: --list shows them all", words.join(" or "));
+    }
+    Ok(chosen)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("making a runtime")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_distinct_and_make_namespaces() {
+        let names: BTreeSet<&str> = fears::ALL.iter().map(|fear| fear.name).collect();
+        assert_eq!(names.len(), fears::ALL.len());
+        // A namespace is the name with a dash and six digits, of at most 63 characters.
+        assert!(names.iter().all(|name| name.len() <= 56), "{names:?}");
+    }
+
+    #[test]
+    fn a_word_that_chooses_nothing_is_said() {
+        assert!(choose(fears::ALL, &["process_killed".into()]).is_ok_and(|chosen| !chosen.is_empty()));
+        assert!(choose(fears::ALL, &["no-such".into()]).is_err());
+    }
+}
