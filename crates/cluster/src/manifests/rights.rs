@@ -43,7 +43,7 @@ pub const RIGHTS: &[Right] = &[
     right(
         "hotstandby.dev",
         "activestandbies/status",
-        &["update", "patch"],
+        &["update"],
         Scope::Watched,
         "who is active, and why",
     ),
@@ -57,7 +57,7 @@ pub const RIGHTS: &[Right] = &[
     right(
         "",
         "services",
-        &["get", "list", "watch"],
+        &["list", "watch"],
         Scope::Watched,
         "ports and address families of the Services that lead to the active",
     ),

@@ -4,14 +4,17 @@ use super::table::{self, Columns};
 use super::view::{Line, View};
 use super::{CliError, KubeFlags, object_name};
 use clap::{Args, ValueEnum};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use hotstandby_cluster::api::ActiveStandby;
 use hotstandby_cluster::manifests::to_yaml;
-use hotstandby_cluster::user::{Change, Groups};
+use hotstandby_cluster::user::{Change, Groups, UserError};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::pin::pin;
-use std::time::SystemTime;
+use std::pin::{Pin, pin};
+use std::time::{Duration, SystemTime};
+
+/// What a watch gives.
+type Seen = Result<Change, UserError>;
 
 /// Flags of `status`.
 #[derive(Debug, Args)]
@@ -79,35 +82,54 @@ impl Screen {
             // For the error that lists the groups there are.
             groups.get(name).await?;
         }
-        let redraw = io::stdout().is_terminal() && !matches!(self.output, Output::Json | Output::Yaml);
-        let mut known: BTreeMap<_, ActiveStandby> = BTreeMap::new();
         let note = |text: String| eprintln!("waiting for the API server: {text}");
-        let mut changes = pin!(groups.watch(self.name.as_deref(), self.all_namespaces, note));
-        if !redraw && matches!(self.output, Output::Table | Output::Wide) {
-            print(&(table::header_line(self.columns()) + "\n"))?;
+        let changes = pin!(groups.watch(self.name.as_deref(), self.all_namespaces, note));
+        let for_people = matches!(self.output, Output::Table | Output::Wide);
+        if for_people && io::stdout().is_terminal() {
+            self.redraw(changes).await
+        } else {
+            self.lines(changes).await
         }
-        while let Some(change) = changes.next().await {
-            let news = match change? {
-                Change::All(all) => {
-                    known = all.into_iter().map(|group| (key(&group), group)).collect();
-                    known.values().map(|group| ("current", group.clone())).collect()
-                }
-                Change::Changed(group) => {
-                    known.insert(key(&group), (*group).clone());
-                    vec![("changed", *group)]
-                }
-                Change::Deleted(group) => {
-                    known.remove(&key(&group));
-                    vec![("deleted", *group)]
-                }
-            };
-            if redraw {
+    }
+
+    /// The whole table at every change, and every second for the ages in it.
+    async fn redraw(&self, mut changes: Pin<&mut impl Stream<Item = Seen>>) -> Result<(), CliError> {
+        let mut known: BTreeMap<_, ActiveStandby> = BTreeMap::new();
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        let mut listed = false;
+        loop {
+            tokio::select! {
+                change = changes.next() => match change.transpose()? {
+                    None => return Ok(()),
+                    Some(Change::All(all)) => {
+                        known = all.into_iter().map(|group| (key(&group), group)).collect();
+                        listed = true;
+                    }
+                    Some(Change::Changed(group)) => drop(known.insert(key(&group), *group)),
+                    Some(Change::Deleted(group)) => drop(known.remove(&key(&group))),
+                },
+                _ = ticks.tick() => {}
+            }
+            if listed {
                 let all: Vec<_> = known.values().collect();
                 let text =
                     if all.is_empty() { "There is no group.\n".to_owned() } else { self.render(&all)? };
                 print(&format!("\x1b[H\x1b[2J{text}"))?;
-                continue;
             }
+        }
+    }
+
+    /// A line for each group, then one for each change.
+    async fn lines(&self, mut changes: Pin<&mut impl Stream<Item = Seen>>) -> Result<(), CliError> {
+        if matches!(self.output, Output::Table | Output::Wide) {
+            print(&(table::header_line(self.columns()) + "\n"))?;
+        }
+        while let Some(change) = changes.next().await {
+            let news = match change? {
+                Change::All(all) => all.into_iter().map(|group| ("current", group)).collect(),
+                Change::Changed(group) => vec![("changed", *group)],
+                Change::Deleted(group) => vec![("deleted", *group)],
+            };
             for (event, group) in &news {
                 print(&self.line(event, group)?)?;
             }

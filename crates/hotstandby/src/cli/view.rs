@@ -61,3 +61,32 @@ pub(super) fn condition<'a>(group: &'a ActiveStandby, kind: &str) -> Option<(&'a
     let condition = group.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == kind)?;
     Some((&condition.status, &condition.reason, &condition.message))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_form_for_programs_is_a_contract() {
+        let group: ActiveStandby = serde_json::from_value(json!({
+            "apiVersion": "hotstandby.dev/v1alpha1", "kind": "ActiveStandby",
+            "metadata": {
+                "namespace": "shop", "name": "web", "generation": 2,
+                "annotations": {"hotstandby.dev/paused": "true"},
+            },
+            "spec": {"selector": {"matchLabels": {"a": "b"}}, "traffic": {"services": [{"name": "s"}]}, "paused": true},
+            "status": {"observedGeneration": 2, "term": 7},
+        }))
+        .unwrap();
+        let expected = json!({
+            "event": "changed",
+            "group": {
+                "namespace": "shop", "name": "web", "ready": "Unknown", "pausedBy": ["spec.paused", "annotation"],
+                "upToDate": true, "status": {"observedGeneration": 2, "term": 7},
+            },
+        });
+        let line = Line { event: "changed", group: View::of(&group) };
+        assert_eq!(serde_json::to_value(line).unwrap(), expected);
+    }
+}
