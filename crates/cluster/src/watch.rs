@@ -276,7 +276,11 @@ where
             bookmarks: true,
             send_initial_events: false,
         };
-        let mut stream = match limited(self.api.watch(&params, &version)).await {
+        let start = tokio::select! {
+            start = limited(self.api.watch(&params, &version)) => start,
+            Ok(()) = self.relist.changed() => return Ok((End::Relist, None)),
+        };
+        let mut stream = match start {
             Ok(stream) => stream.map_err(Failure::from).boxed(),
             Err(failure) if failure.expired => return Ok((End::Relist, None)),
             Err(failure) => return Ok((End::Resume(version), Some(failure))),
