@@ -68,7 +68,7 @@ mod tests {
         assert!(int_or_string || schema.get("type").is_some_and(Value::is_string), "{path} has no type");
         assert!(int_or_string || schema.get("anyOf").is_none(), "{path} has branches");
         assert!(
-            path == ""
+            path.is_empty()
                 || path.contains(".metadata")
                 || schema.get("description").is_some()
                 || path.ends_with("[]")

@@ -40,13 +40,7 @@ const fn right(
 /// Every right of the controller. No write to pods, no Lease outside its own namespace, no Secret.
 pub const RIGHTS: &[Right] = &[
     right("hotstandby.dev", "activestandbies", &["get", "list", "watch"], Scope::Watched, "the groups"),
-    right(
-        "hotstandby.dev",
-        "activestandbies/status",
-        &["update"],
-        Scope::Watched,
-        "who is active, and why",
-    ),
+    right("hotstandby.dev", "activestandbies/status", &["update"], Scope::Watched, "who is active, and why"),
     right(
         "",
         "pods",
