@@ -10,7 +10,7 @@ use crate::reason::Reason;
 use crate::seat::SeatState;
 use crate::spec::{Failback, GroupSpec};
 use crate::switchover::{Answer, Phase, Request};
-use crate::view::MemberView;
+use crate::view::{MemberView, ServiceFound};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,11 +130,23 @@ fn claim(group: &mut Group, spec: &GroupSpec, now: Duration) -> Decision {
         assess::candidates(group, spec, None, incumbent.as_ref()).first().map(|best| member_ref(best.member))
     });
     let Some(to) = to else { return Decision::Vacant };
+    if reason == Reason::Initial && names_unusable_service(group) {
+        return Decision::Vacant; // not accepted: nothing is begun
+    }
     if reason == Reason::Initial && !ready_to_choose(group, spec, now) {
         return Decision::Stay;
     }
     let from = before.map(|marks| MemberRef { name: marks.holder_name, uid: marks.holder_uid });
     Decision::Move(Intent { from, to, reason, fact: None, first_sign: now })
+}
+
+/// Whether the spec names a Service that this group must not lead. One that was good when the seat was made stops no failover
+/// for the others.
+fn names_unusable_service(group: &Group) -> bool {
+    group.services.iter().flatten().any(|service| match service.found {
+        ServiceFound::HasSelector | ServiceFound::ExternalName | ServiceFound::ClaimedBy(_) => true,
+        ServiceFound::Missing | ServiceFound::Usable(_) => false,
+    })
 }
 
 fn is_of_older_group(group: &Group, record: &crate::seat::SeatRecord) -> bool {
@@ -148,7 +160,7 @@ fn served_uid(group: &Group) -> Option<Uid> {
     services
         .iter()
         .filter_map(|service| match &service.found {
-            crate::view::ServiceFound::Usable(usable) => Some(usable),
+            ServiceFound::Usable(usable) => Some(usable),
             _ => None,
         })
         .flat_map(|usable| usable.own.values())

@@ -5,6 +5,7 @@ use super::{Group, change, note};
 use crate::action::{Action, Precondition, Ticket};
 use crate::ids::{Term, Uid};
 use crate::observation::WriteError;
+use crate::reason::Reason;
 use crate::seat::SeatMarks;
 use crate::spec::{DeletionPolicy, GroupSpec, WhenNoCandidate};
 use crate::traffic::desired;
@@ -111,8 +112,7 @@ fn served(group: &mut Group, spec: &GroupSpec, now: Duration, decision: &Decisio
     let living = group.member(&uid).filter(|member| member.owns_address()).cloned();
     if let Some(member) = living {
         group.slices.holder_gone_since = None;
-        let clear = spec.when_no_candidate == WhenNoCandidate::Clear && matches!(decision, Decision::Hold(_));
-        return if clear { Served::Nobody } else { Served::Holder(member) };
+        return if clears(spec, decision) { Served::Nobody } else { Served::Holder(member) };
     }
     let gone_since = *group.slices.holder_gone_since.get_or_insert(now);
     // Never clear what is about to be filled: kube-proxy would take a second for the next change. Nor a pod that may
@@ -122,6 +122,13 @@ fn served(group: &mut Group, spec: &GroupSpec, now: Duration, decision: &Decisio
         return Served::Frozen;
     }
     Served::Nobody
+}
+
+/// Whether a holder that looks bad is taken out of traffic. Where all time out it may be our own network that failed:
+/// nobody's traffic is taken away for that.
+pub(super) fn clears(spec: &GroupSpec, decision: &Decision) -> bool {
+    let sure = matches!(decision, Decision::Hold(reason) if *reason != Reason::ProbeTimedOut);
+    spec.when_no_candidate == WhenNoCandidate::Clear && sure
 }
 
 /// What the slice should hold; `None`: it stays as it is.

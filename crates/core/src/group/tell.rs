@@ -8,7 +8,7 @@ use crate::action::{Action, Change, Notice};
 use crate::conditions::{Condition, ConditionType, Status};
 use crate::health::Verdict;
 use crate::report::{Active, MemberReport, Report, Stages};
-use crate::spec::{GroupSpec, WhenNoCandidate};
+use crate::spec::GroupSpec;
 use crate::view::{Family, MemberView, ServiceFound};
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,10 +170,7 @@ fn tell_holding(group: &mut Group, spec: &GroupSpec, decision: &Decision, action
     };
     if let (Some(reason), false, true) = (holding, group.told.holding, group.lead) {
         let name = group.valid_seat().map_or("", |(_, marks)| &*marks.holder_name);
-        let what = match spec.when_no_candidate {
-            WhenNoCandidate::Keep => "but stays active",
-            WhenNoCandidate::Clear => "and is not served",
-        };
+        let what = if slices::clears(spec, decision) { "and is not served" } else { "but stays active" };
         let message = format!("{name} looks bad ({reason}) {what}: no other member could take over");
         actions.push(Action::Tell(Notice { warning: true, reason: "Holding", message }));
     }
