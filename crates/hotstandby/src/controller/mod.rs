@@ -13,6 +13,7 @@ mod task;
 mod watches;
 
 use crate::cli::controller_flags::{ControllerConfig, LogFormat};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -30,7 +31,11 @@ pub(crate) async fn run(config: ControllerConfig) -> ExitCode {
 
 fn log_as(config: &ControllerConfig) {
     let filter = EnvFilter::try_new(&config.log_filter).unwrap_or_default();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     match config.log_format {
         LogFormat::Json => log.json().flatten_event(true).init(),
         LogFormat::Text => log.init(),
