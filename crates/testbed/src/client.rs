@@ -14,7 +14,7 @@ use tokio::net::TcpSocket;
 use tokio::time::{MissedTickBehavior, timeout_at};
 
 use crate::netns::spawn_in_netns;
-use crate::trace::{Failure, Outcome, Sample, Trace};
+use crate::trace::{Failover, Failure, Outcome, Sample, Trace};
 
 const MAX_ANSWER: usize = 16 * 1024;
 
@@ -68,6 +68,7 @@ pub struct Client {
     samples: Samples,
     stop: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<Result<()>>>,
+    total_timeout: Duration,
 }
 
 impl Client {
@@ -75,6 +76,7 @@ impl Client {
     pub fn start(netns: Option<PathBuf>, config: ClientConfig) -> Result<Self> {
         let samples = Samples::default();
         let stop = Arc::new(AtomicBool::new(false));
+        let total_timeout = config.total_timeout;
         let (thread_samples, thread_stop) = (Arc::clone(&samples), Arc::clone(&stop));
         let work = move || -> Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -91,7 +93,7 @@ impl Client {
             }
             None => thread::spawn(work),
         };
-        Ok(Self { samples, stop, thread: Some(thread) })
+        Ok(Self { samples, stop, thread: Some(thread), total_timeout })
     }
 
     /// What has been seen so far.
@@ -113,8 +115,21 @@ impl Client {
             if start.elapsed() > limit {
                 bail!("the client did not see what was waited for within {limit:?}: {}", summary(&trace));
             }
-            thread::sleep(Duration::from_millis(5));
+            // Not oftener: looking copies the trace, and the machine is what is being measured.
+            thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits for another pod to answer after a fault, and then for all requests that were under way at that
+    /// moment to end: only then are all failed ones counted.
+    pub fn wait_failover(&self, fault: Instant, limit: Duration) -> Result<(Failover, Trace)> {
+        let early = self.wait_until(limit, |trace| trace.failover(fault).is_some())?;
+        let known = early.failover(fault).map_or(Duration::ZERO, |failover| failover.gap);
+        let settled = fault + known + self.total_timeout + Duration::from_millis(20);
+        thread::sleep(settled.saturating_duration_since(Instant::now()));
+        let trace = self.snapshot();
+        let failover = trace.failover(fault).context("the trace was taken away meanwhile")?;
+        Ok((failover, trace))
     }
 
     /// Waits for an answer by anybody.

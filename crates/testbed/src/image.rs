@@ -157,9 +157,16 @@ fn hex_digest(data: &[u8]) -> String {
 
 /// The archive with the sample app and the pause image, built when the source changed.
 pub fn sample_app_archive(progress: &Progress) -> Result<PathBuf> {
-    // Without default features the app needs next to no dependency and is built in seconds.
-    let binary =
-        build_static_with(progress, env!("CARGO_PKG_NAME"), "testbed-app", &["--no-default-features"])?;
+    // Without default features the app needs next to no dependency and is built in seconds; in a folder of
+    // its own, no cluster's start waits for another build's lock.
+    let folder = tools_cache().join("target");
+    let binary = build_static_with(
+        progress,
+        env!("CARGO_PKG_NAME"),
+        "testbed-app",
+        &["--no-default-features"],
+        Some(folder),
+    )?;
     let image = |name: &str, arguments: &[&str]| Image {
         names: vec![name.to_owned()],
         files: BTreeMap::from([("/testbed-app".to_owned(), binary.clone())]),
@@ -176,7 +183,7 @@ pub fn sample_app_archive(progress: &Progress) -> Result<PathBuf> {
 
 /// The archive with hotstandby's own image, of the content `deploy/Dockerfile` says.
 pub fn hotstandby_archive(progress: &Progress) -> Result<PathBuf> {
-    let binary = build_static_with(progress, "hotstandby", "hotstandby", &[])?;
+    let binary = build_static_with(progress, "hotstandby", "hotstandby", &[], None)?;
     let mut image = Image::from_dockerfile(DOCKERFILE, &BTreeMap::from([("hotstandby".to_owned(), binary)]))?;
     image.names = vec![HOTSTANDBY_IMAGE.to_owned()];
     let path = images_folder().join("hotstandby.tar");
@@ -190,16 +197,27 @@ fn images_folder() -> PathBuf {
 
 /// Builds a binary of the workspace statically linked, for images without any library.
 pub fn build_static(progress: &Progress, package: &str, bin: &str) -> Result<PathBuf> {
-    build_static_with(progress, package, bin, &[])
+    build_static_with(progress, package, bin, &[], None)
 }
 
-fn build_static_with(progress: &Progress, package: &str, bin: &str, more: &[&str]) -> Result<PathBuf> {
+fn build_static_with(
+    progress: &Progress,
+    package: &str,
+    bin: &str,
+    more: &[&str],
+    target: Option<PathBuf>,
+) -> Result<PathBuf> {
     let root = workspace_root();
+    let target = target.unwrap_or_else(|| {
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
+    });
     progress.say(format!("building {bin} statically linked"));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(&cargo)
         .args(["build", "--quiet", "--release", "--target", TARGET, "--package", package, "--bin", bin])
         .args(more)
+        .arg("--target-dir")
+        .arg(&target)
         .current_dir(&root)
         // Not in .cargo/config.toml, where it would hold for every build of this target.
         .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
@@ -214,7 +232,6 @@ fn build_static_with(progress: &Progress, package: &str, bin: &str, more: &[&str
     if !status.success() {
         bail!("building {bin} of package {package} failed ({status}): see cargo's output above");
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |d| root.join(d));
     Ok(target.join(TARGET).join("release").join(bin))
 }
 

@@ -104,7 +104,8 @@ pub struct Failover {
     pub open: Duration,
     /// Who answered.
     pub new: Arc<str>,
-    /// Requests that failed, of those that ended after the fault.
+    /// Requests that failed, of those that ended after the fault. A request still under way when the trace
+    /// was taken is not in it: see [`crate::client::Client::wait_failover`].
     pub failed: usize,
     /// From the fault to the end of the last answer by the old pod; `None` if it answered no more.
     pub last_old: Option<Duration>,
