@@ -81,7 +81,7 @@ async fn follow_pods(mut events: mpsc::Receiver<Event<WirePod>>, port: u16, peer
 /// A pod that can answer is a peer; one that has finished, or has no address yet, is not.
 fn note(known: &mut BTreeMap<Arc<str>, PeerInfo>, pod: &WirePod, port: u16) {
     let Some(pod) = PodLite::new(pod, &mut Interner::default()) else { return };
-    match pod.ips.first().filter(|_| !pod.phase.is_finished()) {
+    match pod.ips().first().filter(|_| !pod.phase.is_finished()) {
         Some(ip) => {
             let addr = SocketAddr::new(*ip, port);
             known.insert(pod.name.clone(), PeerInfo { name: pod.name.clone(), node: pod.node.clone(), addr });
