@@ -96,7 +96,9 @@ mod tests {
         assert_eq!(write_error(Verb::Create, "POST", &status(409)), WriteError::Conflict);
         assert_eq!(write_error(Verb::Change, "PUT", &status(404)), WriteError::Conflict);
         let no_namespace = write_error(Verb::Create, "POST", &status(404));
-        assert!(matches!(no_namespace, WriteError::Refused(text) if text.contains("POST: text (404 Reason)")));
+        assert!(
+            matches!(no_namespace, WriteError::Refused(text) if text.contains("POST: text (404 Reason)"))
+        );
     }
 
     #[tokio::test(start_paused = true)]

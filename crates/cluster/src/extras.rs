@@ -35,7 +35,13 @@ impl Extras {
         Self {
             labels: foreign(meta.labels.as_ref(), our_label),
             annotations: foreign(meta.annotations.as_ref(), our_annotation),
-            owners: meta.owner_references.iter().flatten().filter(|owner| !our_owner(owner)).cloned().collect(),
+            owners: meta
+                .owner_references
+                .iter()
+                .flatten()
+                .filter(|owner| !our_owner(owner))
+                .cloned()
+                .collect(),
             finalizers: meta.finalizers.clone().unwrap_or_default(),
         }
     }
@@ -59,10 +65,7 @@ impl Extras {
     }
 }
 
-fn foreign(
-    map: Option<&BTreeMap<String, String>>,
-    ours: impl Fn(&str) -> bool,
-) -> BTreeMap<String, String> {
+fn foreign(map: Option<&BTreeMap<String, String>>, ours: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
     map.into_iter()
         .flatten()
         .filter(|(key, _)| !ours(key))

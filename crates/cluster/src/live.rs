@@ -44,6 +44,6 @@ async fn read_pod(
     let found = with_deadline(Verb::Read, &what, api.get_opt(&wanted.name)).await?;
     // A pool for one pod: nothing is shared, and nothing is kept.
     let pod = found.and_then(|pod| PodLite::new(&pod, &mut Interner::default()));
-    let member = pod.filter(|pod| pod.uid == wanted.uid).map(|pod| to_member_view(&pod, lens));
+    let member = pod.filter(|pod| pod.is(&wanted.uid)).map(|pod| to_member_view(&pod, lens));
     Ok((wanted.uid.clone(), member))
 }

@@ -6,8 +6,9 @@ use crate::wire::{Container, ContainerStatus, WirePod, unix_ms};
 use hotstandby_core::ids::{Rv, Uid};
 use hotstandby_core::view::{MemberView, Phase};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// The label on a `StatefulSet`'s pod that names its revision.
@@ -49,12 +50,9 @@ impl Labels {
 #[derive(Debug, Default)]
 pub struct Interner {
     strings: Pool<str>,
+    templates: Pool<Template>,
     labels: Pool<Labels>,
-    ports: Pool<Ports>,
 }
-
-/// Container ports by name.
-type Ports = BTreeMap<Arc<str>, u16>;
 
 #[derive(Debug)]
 struct Pool<T: ?Sized + Eq + Hash> {
@@ -70,16 +68,12 @@ impl<T: ?Sized + Eq + Hash> Default for Pool<T> {
 }
 
 impl<T: ?Sized + Eq + Hash> Pool<T> {
-    fn share<'a>(&mut self, value: &'a T, make: impl FnOnce(&'a T) -> Arc<T>) -> Arc<T> {
-        if let Some(known) = self.known.get(value) {
-            return known.clone();
-        }
+    fn add(&mut self, fresh: Arc<T>) -> Arc<T> {
         // Entries nobody else holds are dropped when the pool has doubled: amortised, without a timer.
         if self.known.len() >= self.sweep_at {
             self.known.retain(|entry| Arc::strong_count(entry) > 1);
             self.sweep_at = (self.known.len() * 2).max(1024);
         }
-        let fresh = make(value);
         self.known.insert(fresh.clone());
         fresh
     }
@@ -88,24 +82,35 @@ impl<T: ?Sized + Eq + Hash> Pool<T> {
 impl Interner {
     /// The shared copy of a text.
     pub fn text(&mut self, text: &str) -> Arc<str> {
-        self.strings.share(text, Into::into)
+        self.strings.known.get(text).cloned().unwrap_or_else(|| self.strings.add(text.into()))
     }
 
     /// The shared copy of labels.
     pub fn labels(&mut self, labels: Option<&BTreeMap<String, String>>) -> Arc<Labels> {
-        let pairs = labels.into_iter().flatten();
-        let labels = Labels(pairs.map(|(key, value)| (self.text(key), self.text(value))).collect());
-        self.labels.share(&labels, |labels| Arc::new(labels.clone()))
+        let labels = self.own_labels(labels);
+        self.labels.known.get(&labels).cloned().unwrap_or_else(|| self.labels.add(Arc::new(labels)))
     }
 
-    fn ports(&mut self, containers: &[Container]) -> Arc<Ports> {
-        let mut ports = Ports::new();
-        for port in containers.iter().flat_map(|container| &container.ports) {
+    fn own_labels(&mut self, labels: Option<&BTreeMap<String, String>>) -> Labels {
+        let pairs = labels.into_iter().flatten();
+        Labels(pairs.map(|(key, value)| (self.text(key), self.text(value))).collect())
+    }
+
+    fn template(&mut self, pod: &WirePod) -> Arc<Template> {
+        let mut ports = BTreeMap::new();
+        for port in pod.spec.containers.iter().flat_map(|container| &container.ports) {
             if let (Some(name), Ok(number)) = (&port.name, u16::try_from(port.container_port)) {
                 ports.insert(self.text(name), number);
             }
         }
-        self.ports.share(&ports, |ports| Arc::new(ports.clone()))
+        let template = Template {
+            labels: self.own_labels(pod.metadata.labels.as_ref()),
+            owner: owner(pod, self),
+            mesh: mesh(pod),
+            ports,
+        };
+        let known = self.templates.known.get(&template).cloned();
+        known.unwrap_or_else(|| self.templates.add(Arc::new(template)))
     }
 }
 
@@ -131,41 +136,126 @@ pub struct Ended {
     pub env: Arc<[(Arc<str>, Arc<str>)]>,
 }
 
-/// A pod with nothing but what is used of it.
+/// What the pods of one owner have in common: kept once for all of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Template {
+    /// All labels: selectors match on them.
+    pub labels: Labels,
+    /// Its controller, where that has revisions.
+    pub owner: Option<(OwnerKind, Arc<str>)>,
+    /// The mesh sidecar it carries.
+    pub mesh: Option<&'static str>,
+    /// Container ports by name.
+    pub ports: BTreeMap<Arc<str>, u16>,
+}
+
+/// A UID in 16 bytes where it is a plain UUID, as it always is but in theory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum SmallUid {
+    Uuid([u8; 16]),
+    Other(Box<str>),
+}
+
+impl SmallUid {
+    fn new(text: &str) -> Self {
+        parse_uuid(text).map_or_else(|| Self::Other(text.into()), Self::Uuid)
+    }
+
+    fn to_uid(&self) -> Uid {
+        match self {
+            Self::Uuid(bytes) => uuid_text(*bytes).into(),
+            Self::Other(text) => (**text).into(),
+        }
+    }
+}
+
+fn uuid_text(bytes: [u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The bytes of a UUID, if writing them again gives the same text.
+fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let digits = text.replace('-', "");
+    let number = u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32)?;
+    let bytes = number.to_be_bytes();
+    (uuid_text(bytes) == text).then_some(bytes)
+}
+
+/// A resourceVersion as the number it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum SmallRv {
+    Number(u64),
+    Other(Box<str>),
+}
+
+impl SmallRv {
+    fn new(text: &str) -> Self {
+        let number = text.parse().ok().filter(|number: &u64| number.to_string() == text);
+        number.map_or_else(|| Self::Other(text.into()), Self::Number)
+    }
+
+    fn to_rv(&self) -> Rv {
+        match self {
+            Self::Number(number) => number.to_string().into(),
+            Self::Other(text) => (**text).into(),
+        }
+    }
+}
+
+/// Addresses; most pods have one of IPv4.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Ips {
+    V4(Ipv4Addr),
+    Other(Box<[IpAddr]>),
+}
+
+/// A pod with nothing but what is used of it, in as few bytes as go: a cluster has 150,000 of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PodLite {
     /// Name.
     pub name: Arc<str>,
-    /// UID.
-    pub uid: Uid,
-    /// resourceVersion.
-    pub rv: Rv,
-    /// `status.podIPs`.
-    pub ips: Box<[IpAddr]>,
+    uid: SmallUid,
+    rv: SmallRv,
+    ips: Ips,
     /// `spec.nodeName`.
     pub node: Option<Arc<str>>,
+    /// What it has in common with others.
+    pub template: Arc<Template>,
+    /// When Ready last turned, and `status.startTime`, Unix milliseconds.
+    times: Times,
+    /// `hotstandby.dev/priority`.
+    pub priority: i64,
+    /// Containers that ended, now or before they were last started; mostly none.
+    ended: Option<Arc<Vec<Ended>>>,
     /// `status.phase`.
     pub phase: Phase,
     /// The condition Ready.
     pub ready: bool,
     /// `metadata.deletionTimestamp` is set.
     pub terminating: bool,
-    /// When Ready last turned, Unix milliseconds.
-    pub ready_turned_ms: Option<i64>,
-    /// `status.startTime`, Unix milliseconds.
-    pub started_ms: Option<i64>,
-    /// `hotstandby.dev/priority`.
-    pub priority: i64,
-    /// All labels: selectors match on them.
-    pub labels: Arc<Labels>,
-    /// Its controller, where that has revisions.
-    pub owner: Option<(OwnerKind, Arc<str>)>,
-    /// The mesh sidecar it carries.
-    pub mesh: Option<&'static str>,
-    /// Container ports by name.
-    pub ports: Arc<BTreeMap<Arc<str>, u16>>,
-    /// Containers that ended, now or before they were last started; mostly none.
-    pub ended: Option<Box<[Ended]>>,
+}
+
+/// Two times that may be missing, in the space of two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    ready_turned: i64,
+    started: i64,
+}
+
+impl Times {
+    const MISSING: i64 = i64::MIN;
+
+    fn get(time: i64) -> Option<i64> {
+        (time != Self::MISSING).then_some(time)
+    }
 }
 
 impl PodLite {
@@ -173,33 +263,64 @@ impl PodLite {
     pub fn new(pod: &WirePod, interner: &mut Interner) -> Option<Self> {
         let (meta, spec, status) = (&pod.metadata, &pod.spec, &pod.status);
         let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
+        let ready_turned = unix_ms(ready.and_then(|ready| ready.last_transition_time.as_ref()));
         Some(Self {
             name: meta.name.as_deref()?.into(),
-            uid: meta.uid.as_deref()?.into(),
-            rv: meta.resource_version.as_deref()?.into(),
+            uid: SmallUid::new(meta.uid.as_deref()?),
+            rv: SmallRv::new(meta.resource_version.as_deref()?),
             ips: addresses(pod),
             node: spec.node_name.as_deref().filter(|node| !node.is_empty()).map(|node| interner.text(node)),
+            template: interner.template(pod),
+            times: Times {
+                ready_turned: ready_turned.unwrap_or(Times::MISSING),
+                started: unix_ms(status.start_time.as_ref()).unwrap_or(Times::MISSING),
+            },
+            priority: priority(pod),
+            ended: ended(pod, interner),
             phase: phase(status.phase.as_deref()),
             ready: ready.is_some_and(|ready| ready.status == "True"),
             terminating: meta.deletion_timestamp.is_some(),
-            ready_turned_ms: unix_ms(ready.and_then(|ready| ready.last_transition_time.as_ref())),
-            started_ms: unix_ms(status.start_time.as_ref()),
-            priority: priority(pod),
-            labels: interner.labels(meta.labels.as_ref()),
-            owner: owner(pod, interner),
-            mesh: mesh(pod),
-            ports: interner.ports(&spec.containers),
-            ended: ended(pod, interner),
         })
+    }
+
+    /// UID.
+    pub fn uid(&self) -> Uid {
+        self.uid.to_uid()
+    }
+
+    /// Whether it has this UID.
+    pub fn is(&self, uid: &Uid) -> bool {
+        self.uid == SmallUid::new(uid.as_str())
+    }
+
+    /// Whether this is certainly an older state of the same pod.
+    pub(crate) fn is_older_than(&self, other: &Self) -> bool {
+        self.uid == other.uid && self.rv.to_rv().is_older_than(&other.rv.to_rv())
+    }
+
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.template.labels.get(key)
+    }
+
+    /// `status.podIPs`.
+    pub fn ips(&self) -> Vec<IpAddr> {
+        match &self.ips {
+            Ips::V4(ip) => vec![IpAddr::V4(*ip)],
+            Ips::Other(ips) => ips.to_vec(),
+        }
     }
 }
 
-fn addresses(pod: &WirePod) -> Box<[IpAddr]> {
-    let all = &pod.status.pod_ips;
-    if all.is_empty() {
-        return pod.status.pod_ip.iter().filter_map(|ip| ip.parse().ok()).collect();
+fn addresses(pod: &WirePod) -> Ips {
+    let all = pod.status.pod_ips.iter().map(|entry| &entry.ip);
+    // Servers before 1.16 know only the one; it is also all there is while `podIPs` is being filled.
+    let one = pod.status.pod_ip.iter().filter(|_| pod.status.pod_ips.is_empty());
+    let ips: Box<[IpAddr]> = all.chain(one).filter_map(|ip| ip.parse().ok()).collect();
+    match &*ips {
+        [IpAddr::V4(ip)] => Ips::V4(*ip),
+        _ => Ips::Other(ips),
     }
-    all.iter().filter_map(|entry| entry.ip.parse().ok()).collect()
 }
 
 fn phase(text: Option<&str>) -> Phase {
@@ -256,7 +377,7 @@ fn is_sidecar(init: &Container) -> bool {
 /// Both the present state and the one before the last start are looked at: the kubelet restarts a container within
 /// a second or two, and the end must not go unseen because of that. An end long ago stays visible as long as the
 /// kubelet reports it; whether it is news is for the core to know, which keeps the instances it has seen.
-fn ended(pod: &WirePod, interner: &mut Interner) -> Option<Box<[Ended]>> {
+fn ended(pod: &WirePod, interner: &mut Interner) -> Option<Arc<Vec<Ended>>> {
     let (spec, status) = (&pod.spec, &pod.status);
     let main = status.container_statuses.iter().filter_map(|status| {
         Some((status, spec.containers.iter().find(|container| container.name == status.name)?))
@@ -265,19 +386,18 @@ fn ended(pod: &WirePod, interner: &mut Interner) -> Option<Box<[Ended]>> {
         let named = |init: &&Container| init.name == status.name && is_sidecar(init);
         Some((status, spec.init_containers.iter().find(named)?))
     });
-    let found: Box<[Ended]> = main
-        .chain(sidecars)
-        .filter_map(|(status, container)| end_of(status, container, interner))
-        .collect();
-    (!found.is_empty()).then_some(found)
+    let found: Vec<Ended> =
+        main.chain(sidecars).filter_map(|(status, container)| end_of(status, container, interner)).collect();
+    (!found.is_empty()).then(|| Arc::new(found))
 }
 
 fn end_of(status: &ContainerStatus, container: &Container, interner: &mut Interner) -> Option<Ended> {
     let terminated = status.state.terminated.as_ref().or(status.last_state.terminated.as_ref())?;
     let id = terminated.container_id.as_deref().unwrap_or_default();
-    let env = container.env.iter().filter_map(|var| {
-        Some((interner.text(&var.name), interner.text(var.value.as_deref()?)))
-    });
+    let env = container
+        .env
+        .iter()
+        .filter_map(|var| Some((interner.text(&var.name), interner.text(var.value.as_deref()?))));
     Some(Ended {
         env: env.collect(),
         instance: format!("{}/{id}", status.name).into(),
@@ -309,11 +429,11 @@ pub struct Owners {
 impl Owners {
     /// The rank of a pod's revision among its owner's: higher is newer, 0 where nothing is known.
     fn rank(&self, pod: &PodLite) -> u64 {
-        match &pod.owner {
+        match &pod.template.owner {
             Some((OwnerKind::ReplicaSet, name)) => self.replica_sets.get(name).copied().unwrap_or(0),
             Some((OwnerKind::StatefulSet, name)) => {
                 let newest = self.stateful_sets.get(name).map(|revision| &**revision);
-                u64::from(newest.is_some() && newest == pod.labels.get(CONTROLLER_REVISION_HASH))
+                u64::from(newest.is_some() && newest == pod.label(CONTROLLER_REVISION_HASH))
             }
             None => 0,
         }
@@ -323,7 +443,7 @@ impl Owners {
 impl Lens {
     /// Whether the group's selector picks this pod.
     pub fn picks(&self, pod: &PodLite) -> bool {
-        self.selector.as_ref().is_some_and(|selector| selector.matches_by(|key| pod.labels.get(key)))
+        self.selector.as_ref().is_some_and(|selector| selector.matches_by(|key| pod.label(key)))
     }
 }
 
@@ -331,21 +451,21 @@ impl Lens {
 pub fn to_member_view(pod: &PodLite, lens: &Lens) -> MemberView {
     MemberView {
         name: pod.name.clone(),
-        uid: pod.uid.clone(),
-        rv: pod.rv.clone(),
-        ips: pod.ips.to_vec(),
+        uid: pod.uid(),
+        rv: pod.rv.to_rv(),
+        ips: pod.ips(),
         node: pod.node.clone(),
         phase: pod.phase,
         ready: pod.ready,
-        ready_turned_ms: pod.ready_turned_ms,
+        ready_turned_ms: Times::get(pod.times.ready_turned),
         terminating: pod.terminating,
         selected: lens.picks(pod),
-        started_ms: pod.started_ms,
+        started_ms: Times::get(pod.times.started),
         priority: pod.priority,
         revision: lens.owners.rank(pod),
         critical_terminated: critical_terminated(pod, &lens.critical),
-        mesh: pod.mesh,
-        named_ports: (*pod.ports).clone(),
+        mesh: pod.template.mesh,
+        named_ports: pod.template.ports.clone(),
     }
 }
 
@@ -356,8 +476,10 @@ fn critical_terminated(pod: &PodLite, critical: &CriticalContainers) -> Option<A
     }
     pod.ended
         .iter()
-        .flatten()
-        .filter(|end| critical.contains(&end.container, end.env.iter().map(|(key, value)| (&**key, &**value))))
+        .flat_map(|ended| ended.iter())
+        .filter(|end| {
+            critical.contains(&end.container, end.env.iter().map(|(key, value)| (&**key, &**value)))
+        })
         .max_by_key(|end| end.finished_ms)
         .map(|end| end.instance.clone())
 }

@@ -57,7 +57,10 @@ fn critical() -> CriticalContainers {
 #[test]
 fn a_member_is_what_the_pod_says() {
     let view = to_member_view(&pod(json!({})), &lens(CriticalContainers::default()));
-    assert_eq!((&*view.name, view.phase, view.ready, view.terminating), ("web-1", Phase::Running, true, false));
+    assert_eq!(
+        (&*view.name, view.phase, view.ready, view.terminating),
+        ("web-1", Phase::Running, true, false)
+    );
     assert_eq!(view.ips, ["10.0.0.1".parse::<IpAddr>().unwrap(), "fd00::1".parse().unwrap()]);
     assert_eq!((view.started_ms, view.ready_turned_ms), (Some(1_795_219_200_000), Some(1_795_219_201_000)));
     assert_eq!((view.revision, view.priority, view.mesh, view.selected), (4, 0, None, true));
@@ -99,13 +102,13 @@ fn a_stateful_sets_newest_revision_ranks_first() {
 #[test]
 fn meshes_are_known_by_container_and_by_annotation() {
     let native = json!({"spec": {"initContainers": [{"name": "istio-proxy", "restartPolicy": "Always"}]}});
-    assert_eq!(pod(native).mesh, Some("istio"));
+    assert_eq!(pod(native).template.mesh, Some("istio"));
     let init = json!({"spec": {"initContainers": [{"name": "istio-proxy"}]}});
-    assert_eq!(pod(init).mesh, None);
+    assert_eq!(pod(init).template.mesh, None);
     let classic = json!({"spec": {"containers": [{"name": "main"}, {"name": "linkerd-proxy"}]}});
-    assert_eq!(pod(classic).mesh, Some("linkerd"));
+    assert_eq!(pod(classic).template.mesh, Some("linkerd"));
     let annotated = json!({"metadata": {"annotations": {"sidecar.istio.io/status": "{}"}}});
-    assert_eq!(pod(annotated).mesh, Some("istio"));
+    assert_eq!(pod(annotated).template.mesh, Some("istio"));
 }
 
 #[test]
@@ -116,7 +119,10 @@ fn a_critical_end_is_seen_although_the_kubelet_restarted_it() {
     }]}});
     let view = to_member_view(&pod(restarted.clone()), &lens(critical()));
     assert_eq!(view.critical_terminated.as_deref(), Some("main/containerd://1"));
-    assert_eq!(to_member_view(&pod(restarted), &lens(CriticalContainers::default())).critical_terminated, None);
+    assert_eq!(
+        to_member_view(&pod(restarted), &lens(CriticalContainers::default())).critical_terminated,
+        None
+    );
     let down = json!({"status": {"containerStatuses": [{
         "name": "main", "state": {"terminated": {"containerID": "containerd://2"}},
         "lastState": {"terminated": {"containerID": "containerd://1"}},
@@ -127,9 +133,7 @@ fn a_critical_end_is_seen_although_the_kubelet_restarted_it() {
 
 #[test]
 fn only_critical_containers_count_and_the_newest_end_of_them() {
-    let ended = |name: &str, id: &str, at: &str| {
-        json!({"name": name, "lastState": {"terminated": {"containerID": id, "finishedAt": at}}})
-    };
+    let ended = |name: &str, id: &str, at: &str| json!({"name": name, "lastState": {"terminated": {"containerID": id, "finishedAt": at}}});
     let pod = pod(json!({
         "spec": {
             "containers": [
@@ -159,4 +163,21 @@ fn equal_labels_are_kept_once() {
     assert!(Arc::ptr_eq(&one, &other));
     assert_eq!(one.get("app"), Some("web"));
     assert_eq!(one.get("no"), None);
+}
+
+#[test]
+fn ids_come_back_as_they_were() {
+    for text in [
+        "0d1c2b3a-1111-4222-8333-44445555aaaa",
+        "0D1C2B3A-1111-4222-8333-44445555AAAA",
+        "u1",
+        "",
+        "0d1c2b3a111142228333444455556666",
+    ] {
+        assert_eq!(SmallUid::new(text).to_uid(), text.into());
+    }
+    for text in ["0", "17", "007", "+5", "x", "18446744073709551616", ""] {
+        assert_eq!(SmallRv::new(text).to_rv(), text.into());
+    }
+    assert!(std::mem::size_of::<PodLite>() <= 152, "{}", std::mem::size_of::<PodLite>());
 }

@@ -141,6 +141,9 @@ impl SeatStore {
     }
 
     /// Writes a group's seat, if it is still as `precondition` says, and returns it as stored.
+    ///
+    /// The UID goes with the resourceVersion for a reason: a PUT of a Lease that was deleted makes it anew, whatever
+    /// version it names, unless it names a UID, too (seen on Kubernetes 1.35).
     pub async fn write(
         &self,
         key: &GroupKey,
@@ -230,8 +233,8 @@ impl SeatStore {
 
 /// The stored seat, if it says what was sent: a 200 is no proof, a webhook may have changed it on its way.
 fn as_written(stored: &Lease, seat: &SeatWrite) -> Result<SeatRecord, WriteError> {
-    let record = seat_record(stored)
-        .ok_or_else(|| WriteError::Unknown("write seat: the answer has no UID".into()))?;
+    let record =
+        seat_record(stored).ok_or_else(|| WriteError::Unknown("write seat: the answer has no UID".into()))?;
     let marks = SeatMarks {
         group_uid: seat.group_uid.clone(),
         holder_uid: seat.holder.uid.clone(),
@@ -259,11 +262,9 @@ fn lease(
     let bad = |what: &str| WriteError::Refused(format!("write seat {name}: {what}").into());
     let term = i32::try_from(seat.term.0).map_err(|_| bad("the term is too high for a Lease"))?;
     let since = marks::millis_text(seat.since_ms).ok_or_else(|| bad("the clock is out of range"))?;
-    let time =
-        Timestamp::from_millisecond(seat.since_ms).map_err(|_| bad("the clock is out of range"))?;
+    let time = Timestamp::from_millisecond(seat.since_ms).map_err(|_| bad("the clock is out of range"))?;
 
-    let group =
-        GroupMarks { group: key.clone(), group_uid: seat.group_uid.clone(), orphan: seat.orphan };
+    let group = GroupMarks { group: key.clone(), group_uid: seat.group_uid.clone(), orphan: seat.orphan };
     let mut annotations = BTreeMap::new();
     group.write(&mut annotations);
     for (mark, text) in [

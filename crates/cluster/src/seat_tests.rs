@@ -44,7 +44,10 @@ fn a_seat_reads_back_sealed() {
     let lease: Lease = serde_json::from_value(serde_json::to_value(written()).unwrap()).unwrap();
     let record = seat_record(&lease).unwrap();
     let marks = record.sealed().unwrap();
-    assert_eq!((marks.term, marks.since_ms, marks.reason), (Term(3_623_041), 1_795_219_200_123, Reason::ProbeRefused));
+    assert_eq!(
+        (marks.term, marks.since_ms, marks.reason),
+        (Term(3_623_041), 1_795_219_200_123, Reason::ProbeRefused)
+    );
     assert_eq!(&*marks.holder_name, "web-1");
     assert_eq!(record.controller.as_deref(), Some("one/controller"));
     let group = seat_group(&lease).unwrap();
@@ -161,7 +164,8 @@ async fn a_200_is_no_proof() {
 #[tokio::test]
 async fn a_term_that_does_not_fit_is_refused_and_not_cut() {
     let (store, log) = store(|_| failure(500, "unreachable"));
-    let outcome = store.write(&key(), &Precondition::Absent, &SeatWrite { term: Term(1 << 31), ..seat() }).await;
+    let outcome =
+        store.write(&key(), &Precondition::Absent, &SeatWrite { term: Term(1 << 31), ..seat() }).await;
     assert!(matches!(outcome, Err(WriteError::Refused(_))), "{outcome:?}");
     assert!(log.lock().unwrap().is_empty());
 }

@@ -82,9 +82,8 @@ impl SliceLite {
     /// A slice that another incarnation of the Service owns will be collected with it, so it counts as edited.
     pub fn view(&self, service_uid: &Uid) -> SliceView {
         let own = self.own.as_deref();
-        let content = own
-            .filter(|own| own.owner.as_ref() == Some(service_uid))
-            .and_then(|own| own.content.clone());
+        let content =
+            own.filter(|own| own.owner.as_ref() == Some(service_uid)).and_then(|own| own.content.clone());
         SliceView {
             name: self.name.clone(),
             uid: self.uid.clone(),
@@ -282,7 +281,9 @@ impl SliceStore {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let what = format!("write slice {}/{name}", target.group.namespace);
         let stored = match precondition {
-            Precondition::Absent => with_deadline(Verb::Create, &what, slices.create(&params, &slice)).await?,
+            Precondition::Absent => {
+                with_deadline(Verb::Create, &what, slices.create(&params, &slice)).await?
+            }
             Precondition::Unchanged { uid, rv } => {
                 slice.metadata.uid = Some(uid.to_string());
                 slice.metadata.resource_version = Some(rv.to_string());
@@ -296,7 +297,8 @@ impl SliceStore {
         if view.content.as_ref() == Some(content) && view.controller == Some(self.controller.clone()) {
             return Ok(view);
         }
-        let text = format!("{what}: stored otherwise than sent; look for a mutating webhook on EndpointSlices");
+        let text =
+            format!("{what}: stored otherwise than sent; look for a mutating webhook on EndpointSlices");
         Err(WriteError::Refused(text.into()))
     }
 

@@ -5,6 +5,9 @@ use crate::testing::{client, failure, stored};
 use http::Method;
 use serde_json::{Value, json};
 
+/// What somebody did to a slice.
+type Edit = fn(&mut Value);
+
 fn target() -> SliceTarget {
     SliceTarget {
         group: GroupKey { namespace: "shop".into(), name: "web".into() },
@@ -23,7 +26,12 @@ fn content_of_web_1() -> SliceContent {
             node: Some("n1".into()),
         }),
         ports: vec![
-            SlicePort { name: "http".into(), protocol: Protocol::Tcp, port: 8080, app_protocol: Some("http".into()) },
+            SlicePort {
+                name: "http".into(),
+                protocol: Protocol::Tcp,
+                port: 8080,
+                app_protocol: Some("http".into()),
+            },
             SlicePort { name: "".into(), protocol: Protocol::Udp, port: 53, app_protocol: None },
         ],
         seat_uid: "seat".into(),
@@ -60,26 +68,35 @@ fn a_slice_reads_back_as_written() {
 #[test]
 fn the_written_form_is_the_contract() {
     let slice = written(&content_of_web_1());
-    assert_eq!(slice["metadata"]["labels"], json!({
-        "endpointslice.kubernetes.io/managed-by": "hotstandby.dev",
-        "kubernetes.io/service-name": "web-active",
-    }));
-    assert_eq!(slice["metadata"]["ownerReferences"], json!([
-        {"apiVersion": "v1", "kind": "Service", "name": "web-active", "uid": "service"}
-    ]));
-    assert_eq!(slice["endpoints"], json!([{
-        "addresses": ["10.88.1.7"],
-        "conditions": {"ready": true, "serving": true, "terminating": false},
-        "nodeName": "n1",
-        "targetRef": {"kind": "Pod", "name": "web-1", "namespace": "shop", "uid": "pod-1"},
-    }]));
+    assert_eq!(
+        slice["metadata"]["labels"],
+        json!({
+            "endpointslice.kubernetes.io/managed-by": "hotstandby.dev",
+            "kubernetes.io/service-name": "web-active",
+        })
+    );
+    assert_eq!(
+        slice["metadata"]["ownerReferences"],
+        json!([
+            {"apiVersion": "v1", "kind": "Service", "name": "web-active", "uid": "service"}
+        ])
+    );
+    assert_eq!(
+        slice["endpoints"],
+        json!([{
+            "addresses": ["10.88.1.7"],
+            "conditions": {"ready": true, "serving": true, "terminating": false},
+            "nodeName": "n1",
+            "targetRef": {"kind": "Pod", "name": "web-1", "namespace": "shop", "uid": "pod-1"},
+        }])
+    );
     assert_eq!(slice["addressType"], "IPv4");
     assert_eq!(slice["metadata"]["annotations"][names::DELETION_POLICY], "Orphan");
 }
 
 #[test]
 fn every_edit_shows() {
-    let edits: [(&str, fn(&mut Value)); 16] = [
+    let edits: [(&str, Edit); 16] = [
         ("a second endpoint", |slice| {
             let mut other = slice["endpoints"][0].clone();
             other["addresses"] = json!(["10.88.1.8"]);
@@ -100,7 +117,9 @@ fn every_edit_shows() {
         ("no managed-by", |slice| {
             slice["metadata"]["labels"].as_object_mut().unwrap().remove(names::MANAGED_BY_LABEL);
         }),
-        ("hidden from kube-proxy", |slice| slice["metadata"]["labels"]["service.kubernetes.io/headless"] = json!("")),
+        ("hidden from kube-proxy", |slice| {
+            slice["metadata"]["labels"]["service.kubernetes.io/headless"] = json!("");
+        }),
         ("a bad term", |slice| slice["metadata"]["annotations"][names::TERM] = json!("x")),
         ("another family", |slice| slice["addressType"] = json!("IPv6")),
         ("a bad port", |slice| slice["ports"][0]["port"] = json!(70_000)),
@@ -139,8 +158,14 @@ async fn a_write_carries_its_precondition() {
     store.write(&target(), &Precondition::Absent, &content_of_web_1(), Extras::default()).await.unwrap();
     let log = log.lock().unwrap();
     let path = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices";
-    assert_eq!((&log[0].method, log[0].path.as_str()), (&Method::PUT, &*format!("{path}/web-active-hotstandby-ipv4")));
-    assert_eq!((&log[0].body["metadata"]["uid"], &log[0].body["metadata"]["resourceVersion"]), (&json!("slice"), &json!("5")));
+    assert_eq!(
+        (&log[0].method, log[0].path.as_str()),
+        (&Method::PUT, &*format!("{path}/web-active-hotstandby-ipv4"))
+    );
+    assert_eq!(
+        (&log[0].body["metadata"]["uid"], &log[0].body["metadata"]["resourceVersion"]),
+        (&json!("slice"), &json!("5"))
+    );
     assert_eq!((&log[1].method, log[1].path.as_str()), (&Method::POST, path));
     assert!(log[1].body["metadata"].get("uid").is_none());
 }

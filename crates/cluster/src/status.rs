@@ -1,9 +1,9 @@
 //! `status`: merged from what is there and what should be, and written only where the two differ.
 
+use crate::api::ActiveStandby;
 use crate::api::status::{
     ActivePod, ActiveStandbyStatus, HistoryEntry, LONGEST_HISTORY, MemberStatus, StageTimes, SwitchoverStatus,
 };
-use crate::api::ActiveStandby;
 use crate::call::{Verb, with_deadline};
 use crate::seat::FIELD_MANAGER;
 use hotstandby_core::action::Change;
@@ -102,7 +102,8 @@ pub fn merge_status(
     now_ms: i64,
 ) -> ActiveStandbyStatus {
     // Destructured without `..`: a new field of the report must be shown or left out on purpose.
-    let Report { generation, active, term, reason, since_ms, members, switchover, conditions, standbys } = report;
+    let Report { generation, active, term, reason, since_ms, members, switchover, conditions, standbys } =
+        report;
     ActiveStandbyStatus {
         observed_generation: Some(*generation),
         active: active.as_ref().map(active_pod),
@@ -111,9 +112,9 @@ pub fn merge_status(
         reason: reason.map(|reason| reason.as_str().to_owned()),
         standbys: Some(i32::try_from(*standbys).unwrap_or(i32::MAX)),
         members: members.iter().map(member).collect(),
-        switchover: switchover.as_ref().map(|answer| {
-            merge_answer(old.and_then(|old| old.switchover.as_ref()), answer, now_ms)
-        }),
+        switchover: switchover
+            .as_ref()
+            .map(|answer| merge_answer(old.and_then(|old| old.switchover.as_ref()), answer, now_ms)),
         history: merge_history(old.map_or(&[], |old| &old.history), changes),
         conditions: merge_conditions(old.map_or(&[], |old| &old.conditions), conditions, *generation, now_ms),
     }

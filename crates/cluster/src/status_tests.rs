@@ -91,7 +91,12 @@ fn history_has_one_entry_a_term_and_ten_at_most() {
     let stages = Stages { detect: Duration::from_micros(2_500), ..Stages::default() };
     let mut status = ActiveStandbyStatus::default();
     for term in 1..=12 {
-        status = round_trip(&merge_status(Some(&status), &report(Status::True), &[change(term, Some(stages))], T0));
+        status = round_trip(&merge_status(
+            Some(&status),
+            &report(Status::True),
+            &[change(term, Some(stages))],
+            T0,
+        ));
     }
     let terms: Vec<_> = status.history.iter().map(|entry| entry.term).collect();
     assert_eq!(terms, [12, 11, 10, 9, 8, 7, 6, 5, 4, 3]);
@@ -117,7 +122,8 @@ async fn an_equal_status_is_not_sent() {
     let (api, log) = client(|_| failure(500, "unreachable"));
     let status = merge_status(None, &report(Status::True), &[], T0);
     let store = StatusStore::new(api);
-    let outcome = store.publish(&key(), &observed(Some(&status)), &report(Status::True), &[], T0 + 9_000).await;
+    let outcome =
+        store.publish(&key(), &observed(Some(&status)), &report(Status::True), &[], T0 + 9_000).await;
     assert_eq!(outcome, Ok(Published::Unchanged));
     assert!(log.lock().unwrap().is_empty());
 }

@@ -113,3 +113,87 @@ impl Sweeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names;
+    use crate::testing::{Log, Seen, client, failure};
+    use hotstandby_core::ids::GroupKey;
+    use http::Method;
+    use serde_json::{Value, json};
+
+    fn leftover() -> Leftover {
+        Leftover {
+            kind: LeftoverKind::Seat,
+            uid: "seat".into(),
+            rv: "5".into(),
+            group: GroupKey { namespace: "shop".into(), name: "web".into() },
+            group_uid: "g1".into(),
+        }
+    }
+
+    fn sweeper(answer: impl Fn(&Seen) -> (u16, Value) + Send + Sync + 'static) -> (Sweeper, Log) {
+        let (client, log) = client(answer);
+        let seats = Arc::new(SeatStore::new(client.clone(), "hs", "one/controller".into()));
+        (Sweeper::new(client.clone(), seats, SliceStore::new(client, "one/controller".into())), log)
+    }
+
+    /// A seat at version 6 for the group with this UID.
+    fn seat_of(group_uid: &str) -> (u16, Value) {
+        let annotations = json!({
+            names::GROUP_UID: group_uid, names::GROUP_NAMESPACE: "shop", names::GROUP_NAME: "web",
+        });
+        (
+            200,
+            json!({"metadata": {
+                "name": "cr.shop.web", "uid": "seat", "resourceVersion": "6", "annotations": annotations,
+            }}),
+        )
+    }
+
+    fn group(seen: &Seen) -> bool {
+        seen.path.contains("activestandbies")
+    }
+
+    #[tokio::test]
+    async fn a_group_that_lives_after_all_loses_nothing() {
+        let (sweeper, log) = sweeper(|_| (200, json!({"metadata": {"name": "web", "uid": "g1"}})));
+        assert_eq!(sweeper.sweep(&leftover()).await, Ok(Swept::Kept));
+        assert!(log.lock().unwrap().iter().all(|seen| seen.method == Method::GET));
+    }
+
+    #[tokio::test]
+    async fn no_answer_about_the_group_is_no_proof() {
+        let (sweeper, log) = sweeper(|_| failure(503, "ServiceUnavailable"));
+        assert!(matches!(sweeper.sweep(&leftover()).await, Err(WriteError::Unknown(_))));
+        assert_eq!(log.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_group_made_anew_does_not_keep_the_old_ones_seat() {
+        let (sweeper, _) = sweeper(|seen| {
+            if group(seen) {
+                (200, json!({"metadata": {"name": "web", "uid": "g2"}}))
+            } else {
+                (200, json!({}))
+            }
+        });
+        assert_eq!(sweeper.sweep(&leftover()).await, Ok(Swept::Gone));
+    }
+
+    #[tokio::test]
+    async fn a_seat_that_changed_is_deleted_only_while_it_is_still_the_dead_groups() {
+        for (now_of, expected) in [("g1", Swept::Gone), ("g2", Swept::Kept)] {
+            let (sweeper, log) = sweeper(move |seen| match (&seen.method, group(seen)) {
+                (_, true) => failure(404, "NotFound"),
+                (&Method::GET, _) => seat_of(now_of),
+                _ if seen.body["preconditions"]["resourceVersion"] == "5" => failure(409, "Conflict"),
+                _ => (200, json!({})),
+            });
+            assert_eq!(sweeper.sweep(&leftover()).await, Ok(expected));
+            let deletes = log.lock().unwrap().iter().filter(|seen| seen.method == Method::DELETE).count();
+            assert_eq!(deletes, if expected == Swept::Gone { 2 } else { 1 });
+        }
+    }
+}

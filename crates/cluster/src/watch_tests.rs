@@ -39,7 +39,8 @@ fn list(items: &[Value], rv: &str, more: &str) -> (u16, String) {
 }
 
 fn events(events: &[(&str, Value)]) -> (u16, String) {
-    let lines = events.iter().map(|(kind, object)| json!({"type": kind, "object": object}).to_string() + "\n");
+    let lines =
+        events.iter().map(|(kind, object)| json!({"type": kind, "object": object}).to_string() + "\n");
     (200, lines.collect())
 }
 
@@ -76,7 +77,7 @@ fn start(answers: Vec<(u16, String)>) -> Running {
 impl Running {
     async fn expect(&mut self, expected: &[&str]) {
         for one in expected {
-            let told = timeout(Duration::from_secs(60), self.told.recv()).await.expect("told in time");
+            let told = timeout(Duration::from_mins(1), self.told.recv()).await.expect("told in time");
             assert_eq!(told.as_deref(), Some(*one));
         }
     }
@@ -97,7 +98,11 @@ async fn pages_make_one_list_and_a_watch_resumes_where_it_was() {
     let mut running = start(vec![
         list(&[pod("a", "1")], "", "more"),
         list(&[pod("b", "2")], "5", ""),
-        events(&[("ADDED", pod("c", "6")), ("DELETED", pod("a", "7")), ("BOOKMARK", json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": "9"}}))]),
+        events(&[
+            ("ADDED", pod("c", "6")),
+            ("DELETED", pod("a", "7")),
+            ("BOOKMARK", json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": "9"}})),
+        ]),
         events(&[("MODIFIED", pod("b", "10"))]),
     ]);
     running.expect(&["begin", "listed a", "listed b", "done 1", "applied c", "deleted a", "applied b"]).await;

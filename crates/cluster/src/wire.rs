@@ -49,7 +49,9 @@ pub(crate) fn slim_meta<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ob
 }
 
 /// `null` where the API gives it reads as the default, as everywhere in Kubernetes.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 

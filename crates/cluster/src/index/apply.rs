@@ -117,7 +117,9 @@ impl Index {
             Event::Begin => self.lists.begin(Kind::Pod),
             Event::Listed(pod) | Event::Applied(pod) => self.put_pod(&pod),
             Event::Deleted(pod) => {
-                let (Some((namespace, name)), Some(uid)) = (place(&pod.metadata), &pod.metadata.uid) else { return };
+                let (Some((namespace, name)), Some(uid)) = (place(&pod.metadata), &pod.metadata.uid) else {
+                    return;
+                };
                 self.remove_pod(namespace, name, Some(&uid.as_str().into()));
             }
             Event::Done(generation) => {
@@ -140,18 +142,17 @@ impl Index {
         let (epoch, sorted) = (self.lists.epoch(Kind::Pod), self.sorted);
         let (namespace, space) = self.space(namespace);
         let name = pod.name.clone();
-        let mut labels_before = None;
+        let mut template_before = None;
         if let Some(had) = space.pods.get_mut(&name) {
             had.epoch = epoch;
-            let older = had.value.uid == pod.uid && pod.rv.is_older_than(&had.value.rv);
-            if older || had.value == pod {
+            if pod.is_older_than(&had.value) || had.value == pod {
                 return;
             }
-            labels_before = Some(had.value.labels.clone());
+            template_before = Some(had.value.template.clone());
         }
         space.pods.insert(name.clone(), Stored { epoch, value: pod });
         if sorted {
-            let concerned = space.sort_pod(&name, labels_before.as_deref());
+            let concerned = space.sort_pod(&name, template_before.as_ref().map(|template| &template.labels));
             self.touch_named(&namespace, concerned, Part::Members);
         }
     }
@@ -160,11 +161,11 @@ impl Index {
     fn remove_pod(&mut self, namespace: &str, name: &str, uid: Option<&Uid>) {
         let (namespace, space) = self.space(namespace);
         let Some((name, had)) = space.pods.remove_entry(name) else { return };
-        if uid.is_some_and(|uid| *uid != had.value.uid) {
+        if uid.is_some_and(|uid| !had.value.is(uid)) {
             space.pods.insert(name, had);
             return;
         }
-        let concerned = space.sort_pod(&name, Some(&had.value.labels));
+        let concerned = space.sort_pod(&name, Some(&had.value.template.labels));
         let empty = space.is_empty();
         self.touch_named(&namespace, concerned, Part::Members);
         if empty {

@@ -1,8 +1,8 @@
 //! A group as the index keeps it, made from the watched `ActiveStandby`.
 
 use crate::api::{ActiveStandby, CriticalContainers, Selector};
-use crate::wire::unix_ms;
 use crate::status::ObservedStatus;
+use crate::wire::unix_ms;
 use hotstandby_core::ids::{GroupKey, Term, Uid};
 use hotstandby_core::observation::GroupView;
 use hotstandby_core::spec::SpecError;
@@ -48,7 +48,8 @@ impl GroupObject {
 
     fn readable(group: &ActiveStandby) -> Option<Self> {
         let mut object = Self::unreadable(&group.metadata, SpecError::new("spec", "", ""))?;
-        object.services = group.spec.traffic.services.iter().map(|service| service.name.as_str().into()).collect();
+        object.services =
+            group.spec.traffic.services.iter().map(|service| service.name.as_str().into()).collect();
         object.view.paused = group.is_paused();
         object.view.switchover = group.annotation(crate::names::SWITCHOVER).map(Into::into);
         if let Some(status) = &group.status {
@@ -66,7 +67,8 @@ impl GroupObject {
             Ok(checked) => {
                 object.view.spec = Ok(Arc::new(checked.group));
                 let labels = group.spec.selector.match_labels.iter();
-                object.pairs = labels.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
+                object.pairs =
+                    labels.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
                 object.selector = Some(Arc::new(checked.selector));
                 object.critical = Arc::new(checked.critical_containers);
             }

@@ -46,6 +46,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use views::{Part, Parts};
 
+/// Groups told by one drain: bounds the memory of a start, when everybody is told everything.
+const DRAIN: usize = 256;
+
 /// One thing a watch told.
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -74,6 +77,8 @@ pub struct Drained {
     pub removed: Vec<RemovedGroup>,
     /// What the living ones are told, in order.
     pub observations: Vec<(GroupKey, Observation)>,
+    /// More is due at once: a drain tells few enough groups that others are not kept waiting.
+    pub more: bool,
 }
 
 /// A seat as kept.
@@ -186,11 +191,15 @@ impl Index {
         let removed = std::mem::take(&mut self.removed);
         let mut observations = Vec::new();
         if self.is_synced() {
-            for (key, parts) in std::mem::take(&mut self.dirty) {
-                self.tell(&key, parts, &mut observations);
+            let due: Vec<GroupKey> = self.dirty.keys().take(DRAIN).cloned().collect();
+            for key in due {
+                if let Some(parts) = self.dirty.remove(&key) {
+                    self.tell(&key, parts, &mut observations);
+                }
             }
         }
-        Drained { removed, observations }
+        let more = self.is_synced() && !self.dirty.is_empty();
+        Drained { removed, observations, more }
     }
 
     /// Builds the parts of a group that may have changed, and tells those that did.

@@ -40,9 +40,10 @@ pub(super) struct Namespace {
     pub(super) pods: HashMap<Arc<str>, Stored<Box<PodLite>>>,
     holders: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
     pub(super) services: HashMap<Arc<str>, Stored<ServiceLite>>,
-    claims: HashMap<Arc<str>, BTreeSet<Claim>>,
+    /// Sorted; nearly always one.
+    claims: HashMap<Arc<str>, Vec<Claim>>,
     pub(super) slices: HashMap<Arc<str>, Stored<SliceLite>>,
-    slices_of: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
+    slices_of: HashMap<Arc<str>, Vec<Arc<str>>>,
     pub(super) replica_sets: HashMap<Arc<str>, Stored<u64>>,
     pub(super) stateful_sets: HashMap<Arc<str>, Stored<Arc<str>>>,
 }
@@ -64,7 +65,9 @@ impl Namespace {
         self.drop_claims(had.as_ref().map(|had| &had.object));
         for service in &object.services {
             let claim = (object.created_ms, object.uid().clone(), name.clone());
-            self.claims.entry(service.clone()).or_default().insert(claim);
+            let claims = self.claims.entry(service.clone()).or_default();
+            claims.push(claim);
+            claims.sort();
         }
         let mut group = had.unwrap_or_else(|| Group {
             epoch,
@@ -134,29 +137,27 @@ impl Namespace {
     pub(super) fn find_members(&mut self, group: &str) {
         let Some(entry) = self.groups.get_mut(group) else { return };
         let Some(selector) = entry.selector.clone() else { return };
-        let picked = self.pods.iter().filter(|(_, pod)| picks(&selector, &pod.value.labels));
+        let picked = self.pods.iter().filter(|(_, pod)| picks(&selector, &pod.value.template.labels));
         entry.members = picked.map(|(name, _)| name.clone()).collect();
     }
 
     /// Sorts one pod, or the place where it was, into the groups; returns those it concerns.
     pub(super) fn sort_pod(&mut self, name: &Arc<str>, before: Option<&Labels>) -> BTreeSet<Arc<str>> {
-        let labels = self.pods.get(name).map(|pod| pod.value.labels.clone());
+        let template = self.pods.get(name).map(|pod| pod.value.template.clone());
+        let labels = template.as_ref().map(|template| &template.labels);
         let mut concerned: BTreeSet<_> = self.holders.get(name).into_iter().flatten().cloned().collect();
         let mut candidates: BTreeSet<_> =
             before.map(|labels| self.selectors.candidates(labels)).into_iter().flatten().collect();
-        if let Some(labels) = labels.as_deref().filter(|labels| Some(*labels) != before) {
+        if let Some(labels) = labels.filter(|labels| Some(*labels) != before) {
             candidates.extend(self.selectors.candidates(labels));
         }
         for candidate in candidates {
             let Some(group) = self.groups.get_mut(&candidate) else { continue };
-            let picked = labels.as_deref().is_some_and(|labels| {
+            let picked = labels.is_some_and(|labels| {
                 group.selector.as_ref().is_some_and(|selector| picks(selector, labels))
             });
-            let was_member = if picked {
-                !group.members.insert(name.clone())
-            } else {
-                group.members.remove(name)
-            };
+            let was_member =
+                if picked { !group.members.insert(name.clone()) } else { group.members.remove(name) };
             if picked || was_member {
                 concerned.insert(candidate);
             }
@@ -187,7 +188,7 @@ impl Namespace {
         }
         concerned.extend(services_of(&slice));
         for service in services_of(&slice) {
-            self.slices_of.entry(service).or_default().insert(name.clone());
+            self.slices_of.entry(service).or_default().push(name.clone());
         }
         self.slices.insert(name, Stored { epoch, value: slice });
         concerned
@@ -199,7 +200,7 @@ impl Namespace {
         let concerned = services_of(&had.value);
         for service in &concerned {
             if let Some(slices) = self.slices_of.get_mut(service) {
-                slices.remove(name);
+                slices.retain(|slice| **slice != *name);
                 if slices.is_empty() {
                     self.slices_of.remove(service);
                 }
@@ -219,7 +220,7 @@ impl Namespace {
         let holder = group.holder.as_ref().map(|(name, _)| name);
         let mut owners = Owners::default();
         for name in group.members.iter().chain(holder) {
-            let owner = self.pods.get(name).and_then(|pod| pod.value.owner.clone());
+            let owner = self.pods.get(name).and_then(|pod| pod.value.template.owner.clone());
             match owner {
                 Some((OwnerKind::ReplicaSet, name)) => {
                     if let Some(revision) = self.replica_sets.get(&name) {
@@ -240,7 +241,7 @@ impl Namespace {
     /// Groups with a member that this owner made.
     pub(super) fn groups_of_owner(&self, kind: OwnerKind, owner: &str) -> Vec<Arc<str>> {
         let owned = |pod: &Arc<str>| {
-            let owner_of = self.pods.get(pod).and_then(|pod| pod.value.owner.as_ref());
+            let owner_of = self.pods.get(pod).and_then(|pod| pod.value.template.owner.as_ref());
             owner_of.is_some_and(|(have, name)| *have == kind && **name == *owner)
         };
         let groups = self.groups.iter().filter(|(_, group)| group.members.iter().any(owned));

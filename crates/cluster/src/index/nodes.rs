@@ -76,7 +76,13 @@ impl Nodes {
     ///
     /// A node's first sight is no turn: a replica that starts must not take a quiet cluster for a stirred one. A
     /// list that shows another state than before is one, although its time is only that of the list.
-    pub(super) fn upsert(&mut self, node: &WireNode, epoch: u32, now: Duration, interner: &mut Interner) -> bool {
+    pub(super) fn upsert(
+        &mut self,
+        node: &WireNode,
+        epoch: u32,
+        now: Duration,
+        interner: &mut Interner,
+    ) -> bool {
         let Some(name) = node.metadata.name.as_deref() else { return false };
         let mut fresh = NodeLite::new(node, interner);
         if let Some(had) = self.known.get_mut(name) {
@@ -150,7 +156,11 @@ impl Nodes {
     }
 
     /// Whether a node has all these labels.
-    pub(super) fn has_labels<'a>(&self, name: &str, mut wanted: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
+    pub(super) fn has_labels<'a>(
+        &self,
+        name: &str,
+        mut wanted: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> bool {
         let Some(node) = self.known.get(name) else { return false };
         wanted.all(|(key, value)| node.value.labels.get(key) == Some(value))
     }

@@ -87,7 +87,7 @@ fn seat(index: &Index, group: &Group) -> SeatState {
 /// A finished pod is a member only as the holder: a Job's leavings are no standbys.
 fn member_pods<'a>(space: &'a Namespace, group: &'a Group) -> impl Iterator<Item = &'a PodLite> {
     let holder = group.holder.as_ref();
-    let is_holder = move |pod: &PodLite| holder.is_some_and(|(_, uid)| *uid == pod.uid);
+    let is_holder = move |pod: &PodLite| holder.is_some_and(|(_, uid)| pod.is(uid));
     let unselected = holder.map(|(name, _)| name).filter(|name| !group.members.contains(*name));
     let named = group.members.iter().chain(unselected);
     named
@@ -112,7 +112,10 @@ fn nodes(index: &Index, space: &Namespace, group: &Group) -> NodesView {
     let names = node_names(space, group);
     if !index.lists.watched().nodes {
         let ready = NodeState::Ready { since_ms: None };
-        return NodesView { nodes: names.into_iter().map(|name| (name, ready)).collect(), ..NodesView::default() };
+        return NodesView {
+            nodes: names.into_iter().map(|name| (name, ready)).collect(),
+            ..NodesView::default()
+        };
     }
     let wanted = group.object.view.spec.as_ref().ok().map(|spec| &spec.prefer_nodes);
     let preferred = wanted.filter(|wanted| !wanted.is_empty()).map(|wanted| {
@@ -159,5 +162,6 @@ fn found(space: &Namespace, group: &Group, name: &Arc<str>) -> ServiceFound {
             None => usable.foreign.push(slice.name.clone()),
         }
     }
+    usable.foreign.sort();
     ServiceFound::Usable(Box::new(usable))
 }
