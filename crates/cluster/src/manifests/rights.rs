@@ -67,7 +67,7 @@ pub const RIGHTS: &[Right] = &[
         "replicasets",
         &["list", "watch"],
         Scope::Watched,
-        "which members are of the newest revision; metadata only",
+        "which members are of the newest revision",
     ),
     right(
         "apps",

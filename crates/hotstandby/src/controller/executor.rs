@@ -59,7 +59,11 @@ impl Executor {
             Action::AskPeers { ticket, uid, node, failing_since } => {
                 self.ask_peers(key, mailbox, ticket, &uid, node.as_deref(), failing_since).await;
             }
-            Action::ProbeAt { .. } | Action::Relist | Action::Tell(_) | Action::Publish(_) | Action::Completed(_) => {}
+            Action::ProbeAt { .. }
+            | Action::Relist
+            | Action::Tell(_)
+            | Action::Publish(_)
+            | Action::Completed(_) => {}
         }
     }
 
@@ -103,8 +107,11 @@ impl Executor {
         content: &SliceContent,
     ) {
         let name = slice_name(&target.service, target.family);
-        let extras =
-            self.index.lock().unwrap_or_else(PoisonError::into_inner).slice_extras(&target.group.namespace, &name);
+        let extras = self
+            .index
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .slice_extras(&target.group.namespace, &name);
         let began = self.host.clock.mono();
         let outcome = self.slices.write(target, precondition, content, extras).await;
         self.note_write("slice", &target.group, began, outcome.as_ref().err());
@@ -145,7 +152,9 @@ impl Executor {
         self.host.metrics.api_write(kind, outcome, took);
         match error {
             None => {}
-            Some(WriteError::Conflict) => tracing::info!(group = %key, kind, "somebody was faster; reading anew"),
+            Some(WriteError::Conflict) => {
+                tracing::info!(group = %key, kind, "somebody was faster; reading anew")
+            }
             Some(error) => tracing::warn!(group = %key, kind, error = %describe(error), "a write failed"),
         }
     }

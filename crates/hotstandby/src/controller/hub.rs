@@ -6,7 +6,7 @@ use super::publisher::Publisher;
 use super::task::GroupTask;
 use hotstandby_cluster::index::{Change, Drained, Index, Leftover};
 use hotstandby_cluster::status::StatusStore;
-use hotstandby_cluster::sweep::{Swept, Sweeper};
+use hotstandby_cluster::sweep::{Sweeper, Swept};
 use hotstandby_cluster::watch::Relister;
 use hotstandby_core::ids::GroupKey;
 use hotstandby_core::observation::Observation;
@@ -23,7 +23,7 @@ const MOST_AT_ONCE: usize = 512;
 /// Tries to remove one thing; what is left then waits for the next look.
 const SWEEP_TRIES: usize = 6;
 /// Between two looks for what nobody needs any more.
-const SWEEP_PERIOD: Duration = Duration::from_mins(5);
+const SWEEP_PERIOD: Duration = Duration::from_mins(1);
 
 /// The index, shared with those who need a group's way of looking at pods.
 pub(super) type SharedIndex = Arc<Mutex<Index>>;
@@ -59,7 +59,8 @@ struct Running {
 
 impl Hub {
     pub(super) fn new(parts: Parts) -> Self {
-        let gate = parts.scope.as_ref().map_or_else(|| "lists".to_owned(), |scope| format!("lists of {scope}"));
+        let gate =
+            parts.scope.as_ref().map_or_else(|| "lists".to_owned(), |scope| format!("lists of {scope}"));
         parts.gates.close(gate.clone());
         Self { parts, gate, tasks: HashMap::new(), relists: Vec::new(), swept_at: None }
     }
@@ -109,25 +110,41 @@ impl Hub {
 
     fn apply(&mut self, batch: &mut Vec<Change>) {
         let now = self.parts.host.clock.mono();
-        let (drained, stale, generation, orphans) = {
+        {
             let mut index = self.parts.index.lock().unwrap_or_else(PoisonError::into_inner);
             for change in batch.drain(..) {
                 index.apply(change, now);
             }
+        }
+        while self.drain(now) {}
+        let generation = self.parts.index.lock().unwrap_or_else(PoisonError::into_inner).generation();
+        self.tell_relisted(generation);
+        self.look_for_orphans(now, generation);
+    }
+
+    /// Hands out what is due; whether there is more.
+    fn drain(&mut self, now: Duration) -> bool {
+        let (drained, stale) = {
+            let mut index = self.parts.index.lock().unwrap_or_else(PoisonError::into_inner);
             let drained = index.drain(now);
             let stale = stale_slices(&index, &drained);
-            let sweep_due = self.swept_at.is_none_or(|at| at + SWEEP_PERIOD <= now);
-            let orphans = if index.is_synced() && sweep_due { Some(index.orphans()) } else { None };
-            (drained, stale, index.generation(), orphans)
+            (drained, stale)
         };
+        let more = drained.more;
         self.hand_out(drained);
-        self.tell_relisted(generation);
         self.sweep(stale, Sweep::Stale);
-        if let Some(orphans) = orphans {
-            self.swept_at = Some(now);
-            self.parts.gates.open(&self.gate);
-            self.sweep(orphans, Sweep::Orphan);
+        more
+    }
+
+    /// Now and then: a replica that is behind may make anew what another has removed.
+    fn look_for_orphans(&mut self, now: Duration, generation: u64) {
+        if generation == 0 || self.swept_at.is_some_and(|at| at + SWEEP_PERIOD > now) {
+            return;
         }
+        self.swept_at = Some(now);
+        self.parts.gates.open(&self.gate);
+        let orphans = self.parts.index.lock().unwrap_or_else(PoisonError::into_inner).orphans();
+        self.sweep(orphans, Sweep::Orphan);
     }
 
     fn hand_out(&mut self, drained: Drained) {

@@ -115,10 +115,7 @@ mod tests {
         mailbox.push(Observation::Seat(SeatState::Absent));
         mailbox.push(Observation::Relisted);
         let all = mailbox.take().await.unwrap();
-        assert_eq!(
-            all,
-            [Observation::Relisted, Observation::Relisted, Observation::Seat(SeatState::Absent)]
-        );
+        assert_eq!(all, [Observation::Relisted, Observation::Relisted, Observation::Seat(SeatState::Absent)]);
         mailbox.close();
         assert_eq!(mailbox.take().await, None);
     }

@@ -45,7 +45,9 @@ async fn follow_fixed(fixed: &[Peer], peers: &Peers) {
                     node: peer.node.as_deref().map(Arc::from),
                     addr,
                 })),
-                Err(error) => tracing::warn!(peer = %peer.name, host = %peer.host, %error, "--peer is not found"),
+                Err(error) => {
+                    tracing::warn!(peer = %peer.name, host = %peer.host, %error, "--peer is not found")
+                }
             }
         }
         peers.set(found);

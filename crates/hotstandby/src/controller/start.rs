@@ -64,7 +64,10 @@ pub(super) async fn run(config: ControllerConfig) -> anyhow::Result<()> {
     tokio::spawn(watch_ages(ages.clone(), Arc::clone(&host), gates.clone()));
     start_hubs(&config, &clients, &host, &gates, &ages, &peers);
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"), identity = config.identity, seats = config.seat_namespace, "started"
+        version = env!("CARGO_PKG_VERSION"),
+        identity = config.identity,
+        seats = config.seat_namespace,
+        "started"
     );
     wait_for_signal().await?;
     tracing::info!("ending; the other replicas go on");
@@ -116,7 +119,8 @@ fn start_hubs(
         let watched = Watched { nodes: scope.is_none(), ..Watched::ALL };
         let index = Arc::new(Mutex::new(Index::new(Arc::clone(&controller), watched)));
         let seats = SeatStore::new(clients.decide.clone(), &config.seat_namespace, Arc::clone(&controller));
-        let (seats, slices) = (Arc::new(seats), SliceStore::new(clients.decide.clone(), Arc::clone(&controller)));
+        let (seats, slices) =
+            (Arc::new(seats), SliceStore::new(clients.decide.clone(), Arc::clone(&controller)));
         let (relist, relists) = mpsc::unbounded_channel();
         let executor = Executor {
             index: Arc::clone(&index),
