@@ -153,7 +153,7 @@ impl Executor {
         match error {
             None => {}
             Some(WriteError::Conflict) => {
-                tracing::info!(group = %key, kind, "somebody was faster; reading anew")
+                tracing::info!(group = %key, kind, "somebody was faster; reading anew");
             }
             Some(error) => tracing::warn!(group = %key, kind, error = %describe(error), "a write failed"),
         }

@@ -46,7 +46,7 @@ async fn follow_fixed(fixed: &[Peer], peers: &Peers) {
                     addr,
                 })),
                 Err(error) => {
-                    tracing::warn!(peer = %peer.name, host = %peer.host, %error, "--peer is not found")
+                    tracing::warn!(peer = %peer.name, host = %peer.host, %error, "--peer is not found");
                 }
             }
         }
