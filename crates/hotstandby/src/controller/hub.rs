@@ -16,7 +16,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 
 /// Changes applied before what is due is handed out: a list of thousands must not be handed out one by one.
 const MOST_AT_ONCE: usize = 512;
@@ -43,18 +42,13 @@ pub(super) struct Parts {
     pub(super) scope: Option<Arc<str>>,
 }
 
-/// Owns the groups' tasks.
+/// Owns the groups' mailboxes; each has one task at its other end.
 pub(super) struct Hub {
     parts: Parts,
     gate: String,
-    tasks: HashMap<GroupKey, Running>,
+    mailboxes: HashMap<GroupKey, Arc<Mailbox>>,
     relists: Vec<(u64, GroupKey)>,
     swept_at: Option<Duration>,
-}
-
-struct Running {
-    mailbox: Arc<Mailbox>,
-    task: JoinHandle<()>,
 }
 
 impl Hub {
@@ -62,7 +56,7 @@ impl Hub {
         let gate =
             parts.scope.as_ref().map_or_else(|| "lists".to_owned(), |scope| format!("lists of {scope}"));
         parts.gates.close(gate.clone());
-        Self { parts, gate, tasks: HashMap::new(), relists: Vec::new(), swept_at: None }
+        Self { parts, gate, mailboxes: HashMap::new(), relists: Vec::new(), swept_at: None }
     }
 
     /// Runs until the watches are gone.
@@ -150,23 +144,23 @@ impl Hub {
     fn hand_out(&mut self, drained: Drained) {
         for removed in drained.removed {
             tracing::info!(group = %removed.key, "the group is gone");
-            if let Some(running) = self.tasks.remove(&removed.key) {
-                running.mailbox.close();
+            if let Some(mailbox) = self.mailboxes.remove(&removed.key) {
+                mailbox.close();
             }
             self.sweep(removed.leftovers, Sweep::Orphan);
         }
-        let before = self.tasks.len();
+        let before = self.mailboxes.len();
         for (key, observation) in drained.observations {
             self.mailbox(key).push(observation);
         }
-        if self.tasks.len() != before {
-            self.parts.host.metrics.set_groups("all", self.tasks.len());
+        if self.mailboxes.len() != before {
+            self.parts.host.metrics.set_groups("all", self.mailboxes.len());
         }
     }
 
     /// The mailbox of a group, whose task is started if there is none.
     fn mailbox(&mut self, key: GroupKey) -> &Mailbox {
-        let running = self.tasks.entry(key).or_insert_with_key(|key| {
+        self.mailboxes.entry(key).or_insert_with_key(|key| {
             let mailbox = Arc::new(Mailbox::default());
             mailbox.push(Observation::Lead(*self.parts.lead.borrow()));
             let parts = &self.parts;
@@ -184,17 +178,14 @@ impl Hub {
                 Arc::clone(&mailbox),
                 publisher,
             );
-            Running { mailbox, task: tokio::spawn(task.run()) }
-        });
-        if running.task.is_finished() {
-            tracing::error!("a group's task has ended by itself; restart this replica and report its log");
-        }
-        &running.mailbox
+            tokio::spawn(task.run());
+            mailbox
+        })
     }
 
     fn tell_all(&self, observation: &Observation) {
-        for running in self.tasks.values() {
-            running.mailbox.push(observation.clone());
+        for mailbox in self.mailboxes.values() {
+            mailbox.push(observation.clone());
         }
     }
 
@@ -203,8 +194,8 @@ impl Hub {
             std::mem::take(&mut self.relists).into_iter().partition(|(wanted, _)| *wanted <= generation);
         self.relists = waiting;
         for (_, key) in done {
-            if let Some(running) = self.tasks.get(&key) {
-                running.mailbox.push(Observation::Relisted);
+            if let Some(mailbox) = self.mailboxes.get(&key) {
+                mailbox.push(Observation::Relisted);
             }
         }
     }

@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 /// Runs the controller until a signal or until it cannot go on.
 pub(crate) async fn run(config: ControllerConfig) -> ExitCode {
     log_as(&config);
+    end_on_panic();
     match start::run(config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -27,6 +28,16 @@ pub(crate) async fn run(config: ControllerConfig) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A panic in one task would leave its group without failover in a process that looks alive. Ending at once lets the other
+/// replica see it, and Kubernetes start this one anew.
+fn end_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        std::process::abort();
+    }));
 }
 
 fn log_as(config: &ControllerConfig) {
