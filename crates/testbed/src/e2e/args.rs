@@ -11,6 +11,9 @@ pub(super) struct Args {
     /// Show the tests' names and do nothing.
     #[arg(long)]
     pub(super) list: bool,
+    /// Show what happened when, also for tests that pass.
+    #[arg(long, short)]
+    pub(super) verbose: bool,
     /// After the tests, leave the cluster up until Enter is pressed.
     #[arg(long)]
     pub(super) keep: bool,

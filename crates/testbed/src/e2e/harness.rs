@@ -4,17 +4,22 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use k8s_openapi::jiff::Timestamp;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::audit::Audit;
 use super::objects::{Kind, Objects, is_ready_pod, name_of, text};
 use super::wait::until;
 use super::watchdog::pod_ip;
-use crate::cluster::Component;
+use crate::cluster::{Cgroup, Component};
+use crate::faults::Inflicted;
 use crate::netns::in_netns;
 use crate::paths::{CONTROL_PLANE, workspace_root};
 use crate::progress::{Progress, require_root};
@@ -104,6 +109,10 @@ pub struct Env {
     /// Progress lines.
     pub progress: Progress,
     cli: PathBuf,
+    /// When programs of the control plane were started again.
+    restarts: Mutex<Vec<Timestamp>>,
+    /// Whether that was since everything was last made whole.
+    worn: AtomicBool,
 }
 
 impl Env {
@@ -115,7 +124,8 @@ impl Env {
             cluster.load_image(&archive)?;
         }
         let objects = Objects::new(cluster.client().await?);
-        let env = Self { cluster, objects, progress, cli };
+        let env =
+            Self { cluster, objects, progress, cli, restarts: Mutex::default(), worn: AtomicBool::default() };
         let deploy = workspace_root().join("deploy");
         for file in ["crd.yaml", "install.yaml"] {
             env.apply(&deploy.join(file)).await?;
@@ -128,6 +138,23 @@ impl Env {
     /// The API server's log of what hotstandby asked for, if it keeps one.
     pub fn audit(&self) -> Option<Audit> {
         Audit::of(&self.cluster.config().apiserver_args)
+    }
+
+    /// Kills a program of the control plane.
+    pub fn kill(&self, component: Component) -> Result<Inflicted> {
+        self.worn.store(true, Ordering::Relaxed);
+        self.cluster.faults().kill(component)
+    }
+
+    /// Starts it again.
+    pub fn restart(&self, component: Component) -> Result<Inflicted> {
+        self.restarts.lock().unwrap_or_else(PoisonError::into_inner).push(Timestamp::now());
+        self.cluster.faults().restart(component)
+    }
+
+    /// When programs of the control plane were started again.
+    pub fn restarts(&self) -> Vec<Timestamp> {
+        self.restarts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// hotstandby's own program.
@@ -222,8 +249,11 @@ impl Env {
         let status = self.cluster.status()?;
         for component in Component::ALL {
             if !status.components.get(component.name()).copied().unwrap_or_default() {
-                faults.restart(component)?;
+                self.restart(component)?;
             }
+        }
+        if self.worn.swap(false, Ordering::Relaxed) {
+            self.refresh_clients()?;
         }
         for (node, power) in &status.nodes {
             if !power {
@@ -251,6 +281,24 @@ impl Env {
             self.objects.patch(Kind::Deployment, SYSTEM, "hotstandby", &change).await?;
         }
         self.wait_for_replicas(2, START_LIMIT).await?;
+        Ok(())
+    }
+
+    /// Kubernetes' own programs wait longer and longer for an API server that is away, and remember that for
+    /// minutes: the next test would meet them asleep. New ones are awake.
+    fn refresh_clients(&self) -> Result<()> {
+        for component in [Component::ControllerManager, Component::Scheduler] {
+            self.cluster.faults().restart(component)?;
+        }
+        for node in self.cluster.nodes() {
+            for pid in Cgroup::new(&node.cgroup())?.child("system").processes() {
+                let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                if matches!(name.trim(), "kube-proxy" | "kubelet") {
+                    // The node's first process starts it again.
+                    let _gone_already = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                }
+            }
+        }
         Ok(())
     }
 

@@ -57,7 +57,7 @@ fn test(args: &Args) -> Result<ExitCode> {
     let runtime = runtime()?;
     let (tally, env) = runtime.block_on(async {
         let env = Env::install(prepared).await?;
-        anyhow::Ok((runner::run(&env, &chosen).await, env))
+        anyhow::Ok((runner::run(&env, &chosen, args.verbose).await, env))
     })?;
     if args.keep {
         println!("the cluster stays up until Enter, or the end of this program:");

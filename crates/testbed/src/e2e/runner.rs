@@ -37,10 +37,10 @@ pub(crate) struct Tally {
 }
 
 /// Runs them all.
-pub(crate) async fn run(env: &Arc<Env>, fears: &[Fear]) -> Tally {
+pub(crate) async fn run(env: &Arc<Env>, fears: &[Fear], verbose: bool) -> Tally {
     let mut tally = Tally::default();
     for fear in fears {
-        if one(env, fear).await {
+        if one(env, fear, verbose).await {
             tally.passed += 1;
         } else {
             tally.failed += 1;
@@ -49,7 +49,7 @@ pub(crate) async fn run(env: &Arc<Env>, fears: &[Fear]) -> Tally {
     tally
 }
 
-async fn one(env: &Arc<Env>, fear: &Fear) -> bool {
+async fn one(env: &Arc<Env>, fear: &Fear, verbose: bool) -> bool {
     let start = Instant::now();
     let mut trial = match Trial::begin(env.clone(), fear.name).await {
         Ok(trial) => trial,
@@ -62,7 +62,12 @@ async fn one(env: &Arc<Env>, fear: &Fear) -> bool {
     let (violations, outcome) = judged(&trial, outcome).await;
     let took = start.elapsed().as_secs_f64();
     match &outcome {
-        Ok(()) => println!("ok   {:<38} {took:6.1} s  {}", fear.name, trial.notes()),
+        Ok(()) => {
+            println!("ok   {:<38} {took:6.1} s  {}", fear.name, trial.notes());
+            if verbose {
+                print!("{}", timeline::of(&trial, &violations).await);
+            }
+        }
         Err(error) => {
             println!("FAIL {:<38} {took:6.1} s  {}", fear.name, trial.notes());
             println!("  {error:#}");

@@ -27,10 +27,10 @@ pub(super) async fn api_server_away(trial: &mut Trial) -> Result<()> {
     let active = trial.active()?;
     trial.start_client(&[&active.node]).await?;
 
-    let fault = trial.env.cluster.faults().kill(Component::Apiserver)?;
+    let fault = trial.env.kill(Component::Apiserver)?;
     trial.hurt(fault);
     fault_lasts(AWAY).await;
-    trial.env.cluster.faults().restart(Component::Apiserver)?;
+    trial.env.restart(Component::Apiserver)?;
     back(trial).await?;
     trial.settled(3).await?;
     trial.moved(0).await?;
@@ -48,13 +48,13 @@ pub(super) async fn api_server_away_and_active_dies(trial: &mut Trial) -> Result
     let process = trial.process_of(&active.pod).await?;
 
     let faults = trial.env.cluster.faults();
-    let fault = faults.kill(Component::Apiserver)?;
+    let fault = trial.env.kill(Component::Apiserver)?;
     // Frozen, not killed: the kubelet would start it again.
     faults.freeze_process(process.pid)?;
     trial.hurt(fault);
     trial.until_seen(PATIENT, "requests to fail", |trace| (trace.failed() > 20).then_some(())).await?;
     fault_lasts(Duration::from_secs(3)).await;
-    let back_at = trial.env.cluster.faults().restart(Component::Apiserver)?;
+    let back_at = trial.env.restart(Component::Apiserver)?;
     // An API server takes some seconds to start.
     trial.failover(back_at, &active, PATIENT).await?;
     trial.env.cluster.faults().thaw_process(process.pid)?;
@@ -76,10 +76,10 @@ pub(super) async fn etcd_restarted(trial: &mut Trial) -> Result<()> {
     let active = trial.active()?;
     trial.start_client(&[&active.node]).await?;
 
-    let fault = trial.env.cluster.faults().kill(Component::Etcd)?;
+    let fault = trial.env.kill(Component::Etcd)?;
     trial.hurt(fault);
     fault_lasts(Duration::from_secs(3)).await;
-    trial.env.cluster.faults().restart(Component::Etcd)?;
+    trial.env.restart(Component::Etcd)?;
     back(trial).await?;
     trial.settled(3).await?;
     ensure!(trial.seat()?.term == active.term, "the term changed");

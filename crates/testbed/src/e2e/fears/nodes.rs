@@ -1,6 +1,6 @@
 //! A node dies or is cut off.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
@@ -26,8 +26,10 @@ async fn active_on(trial: &Trial, choose: impl Fn(&str) -> bool) -> Result<Activ
 /// Gives the node power again: its pod comes back as a standby.
 async fn comes_back(trial: &mut Trial, old: &Active, moves: usize) -> Result<()> {
     trial.env.cluster.faults().power_on(&old.node)?;
-    trial.env.cluster.wait_node_ready(&old.node, true, START_LIMIT).await?;
+    let took = trial.env.cluster.wait_node_ready(&old.node, true, START_LIMIT).await?;
+    let ready = Instant::now();
     trial.settled(3).await?;
+    trial.note(format!("node back after {took:.1?}, pod after another {:.1?}", ready.elapsed()));
     trial.moved(moves).await
 }
 

@@ -43,8 +43,11 @@ pub(super) async fn all_members_hang(trial: &mut Trial) -> Result<()> {
     trial.nothing_failed()?;
     trial.moved(0).await?;
 
-    for member in standbys.iter().chain([&active]) {
-        trial.tell(&member.ip, "health=good").await?;
+    // The active first: were a standby well before it, the active would rightly be left.
+    trial.tell(&active.ip, "health=good").await?;
+    trial.condition("Ready", "True", "Serving", PATIENT).await?;
+    for standby in &standbys {
+        trial.tell(&standby.ip, "health=good").await?;
     }
     trial.settled(3).await?;
     ensure!(trial.seat()?.term == active.term, "the term changed although nobody moved");
