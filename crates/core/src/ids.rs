@@ -64,7 +64,7 @@ impl Rv {
 pub struct Term(pub u64);
 
 impl Term {
-    /// Whether a group can have come to this term: one that is two thousand years of minutes ahead is forged, and to
+    /// Whether a group can have come to this term: one that is decades of seconds ahead is forged, and to
     /// follow it would lead to the end of the Lease's 32-bit number.
     pub const fn is_plausible(self) -> bool {
         self.0 < 1 << 30

@@ -4,8 +4,8 @@ use crate::ids::{Rv, Term, Uid};
 use crate::reason::Reason;
 use std::sync::Arc;
 
-/// Minutes between the Unix epoch and 2020-01-01T00:00:00Z.
-const UNIX_MINUTES_2020: i64 = 26_297_280;
+/// Seconds between the Unix epoch and 2020-01-01T00:00:00Z.
+const UNIX_SECONDS_2020: i64 = 1_577_836_800;
 
 /// A seat as read from the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,11 +76,11 @@ impl SeatState {
 
 /// The term a new seat starts at: above every term ever seen, and above what a restored backup could hold.
 ///
-/// A minute count grows faster than any group may change hands for long (the brake), so tokens handed
-/// out before a restore stay below those after it.
+/// A count of seconds grows faster than any group may change hands (the brake), so tokens handed out before a restore, or by
+/// a group of the same name before it was made anew, stay below those after it. ADR 9.
 pub fn first_term(highest_seen: Option<Term>, unix_ms: i64) -> Term {
-    let minutes = unix_ms.div_euclid(60_000).saturating_sub(UNIX_MINUTES_2020);
-    let by_clock = Term(u64::try_from(minutes).unwrap_or(0).max(1));
+    let seconds = unix_ms.div_euclid(1000).saturating_sub(UNIX_SECONDS_2020);
+    let by_clock = Term(u64::try_from(seconds).unwrap_or(0).max(1));
     highest_seen.map_or(by_clock, |seen| by_clock.max(seen.next()))
 }
 
@@ -92,9 +92,9 @@ mod tests {
     fn a_restored_cluster_does_not_hand_out_an_old_term_again() {
         // 2026-11-21T00:00:00Z
         let now = 1_795_219_200_000;
-        assert_eq!(first_term(None, now), Term(3_623_040));
-        assert_eq!(first_term(Some(Term(9)), now), Term(3_623_040));
-        assert_eq!(first_term(Some(Term(4_000_000)), now), Term(4_000_001));
+        assert_eq!(first_term(None, now), Term(217_382_400));
+        assert_eq!(first_term(Some(Term(9)), now), Term(217_382_400));
+        assert_eq!(first_term(Some(Term(217_400_000)), now), Term(217_400_001));
     }
 
     #[test]

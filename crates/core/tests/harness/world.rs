@@ -17,7 +17,7 @@ use std::time::Duration;
 /// The name of the install under test.
 pub(super) const CONTROLLER: &str = "hotstandby.dev/controller";
 /// Unix time at the replica's start: a first term made here is 1000.
-const START_MS: i64 = (26_297_280 + 1000) * 60_000;
+const START_MS: i64 = (1_577_836_800 + 1000) * 1000;
 
 /// All live objects of one group.
 pub(super) struct World {
