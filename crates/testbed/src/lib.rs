@@ -25,6 +25,7 @@ pub mod cluster;
 pub mod e2e;
 pub mod faults;
 pub mod image;
+pub mod measure;
 pub mod netns;
 pub mod paths;
 pub mod progress;

@@ -102,7 +102,8 @@ impl Scene {
         Kind::ActiveStandby.object(GROUP, &json!({"spec": self.spec}))
     }
 
-    fn workload_object(&self) -> Value {
+    /// The Deployment or StatefulSet.
+    pub fn workload_object(&self) -> Value {
         let env: Vec<Value> =
             self.env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
         let mut object = self.kind.object(
