@@ -113,6 +113,8 @@ pub struct Env {
     restarts: Mutex<Vec<Timestamp>>,
     /// Whether that was since everything was last made whole.
     worn: AtomicBool,
+    /// Whether all tests are run, and not some only.
+    all: AtomicBool,
 }
 
 impl Env {
@@ -124,8 +126,15 @@ impl Env {
             cluster.load_image(&archive)?;
         }
         let objects = Objects::new(cluster.client().await?);
-        let env =
-            Self { cluster, objects, progress, cli, restarts: Mutex::default(), worn: AtomicBool::default() };
+        let env = Self {
+            cluster,
+            objects,
+            progress,
+            cli,
+            restarts: Mutex::default(),
+            worn: AtomicBool::default(),
+            all: AtomicBool::default(),
+        };
         let deploy = workspace_root().join("deploy");
         for file in ["crd.yaml", "install.yaml"] {
             env.apply(&deploy.join(file)).await?;
@@ -138,6 +147,16 @@ impl Env {
     /// The API server's log of what hotstandby asked for, if it keeps one.
     pub fn audit(&self) -> Option<Audit> {
         Audit::of(&self.cluster.config().apiserver_args)
+    }
+
+    /// Whether all tests are run, and not some only.
+    pub fn runs_all(&self) -> bool {
+        self.all.load(Ordering::Relaxed)
+    }
+
+    /// Says that all tests are run.
+    pub fn set_runs_all(&self, all: bool) {
+        self.all.store(all, Ordering::Relaxed);
     }
 
     /// Kills a program of the control plane.

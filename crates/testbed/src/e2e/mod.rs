@@ -57,6 +57,7 @@ fn test(args: &Args) -> Result<ExitCode> {
     let runtime = runtime()?;
     let (tally, env) = runtime.block_on(async {
         let env = Env::install(prepared).await?;
+        env.set_runs_all(chosen.len() == fears::ALL.len());
         anyhow::Ok((runner::run(&env, &chosen, args.verbose).await, env))
     })?;
     if args.keep {

@@ -118,9 +118,10 @@ async fn tidy(trial: &Trial) -> Result<()> {
     }
     env.objects.delete(Kind::Namespace, "", &trial.namespace).await?;
     // Changes of endpoints would get in the way of the next test's. The rest may take its time.
-    until(Duration::from_secs(30), "the test's slices to go", async || {
+    until(Duration::from_secs(30), "the test's Services and slices to go", async || {
         let (slices, _) = env.objects.list(Kind::EndpointSlice, &trial.namespace, "").await?;
-        Ok(slices.is_empty().then_some(()))
+        let (services, _) = env.objects.list(Kind::Service, &trial.namespace, "").await?;
+        Ok((slices.is_empty() && services.is_empty()).then_some(()))
     })
     .await
     .context("deleting the test's namespace")

@@ -57,6 +57,9 @@ pub(super) async fn api_server_away_and_active_dies(trial: &mut Trial) -> Result
     let back_at = trial.env.restart(Component::Apiserver)?;
     // An API server takes some seconds to start.
     trial.failover(back_at, &active, PATIENT).await?;
+    trial.moved(1).await?;
+    // Connections that hung until now may still reach the old pod when it thaws: the kernel remembers them.
+    trial.end_client();
     trial.env.cluster.faults().thaw_process(process.pid)?;
     back(trial).await?;
     let change = trial.change_told(active.term + 1).await?;

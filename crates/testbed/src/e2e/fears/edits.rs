@@ -1,15 +1,16 @@
 //! Somebody else writes what is ours.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::super::harness::SYSTEM;
-use super::super::objects::{Kind, items, merge, name_of, uid_of, version_of};
+use super::super::objects::{Kind, condition, items, merge, name_of, uid_of, version_of};
 use super::super::scene::{GROUP, SERVICE, Scene};
-use super::super::trial::{Active, GENEROUS, Trial};
+use super::super::trial::{Active, GENEROUS, PATIENT, Trial};
 use super::super::view::{Seat, Slice};
+use super::super::wait::until;
 use super::super::watchdog::World;
 use crate::faults::Inflicted;
 
@@ -94,6 +95,50 @@ pub(super) async fn slice_edited(trial: &mut Trial) -> Result<()> {
         .await?;
     ensure!(who == active.pod, "{who} answers");
     Ok(())
+}
+
+/// Somebody else keeps undoing what hotstandby writes: it goes on, but slowly, and says so.
+pub(super) async fn slice_contested(trial: &mut Trial) -> Result<()> {
+    Scene::default().deploy(trial).await?;
+    let active = trial.active()?;
+    let (slice, _) = our_slice(trial)?;
+    trial.hurt(Inflicted::now());
+
+    let change = json!({"ports": [{"name": "http", "port": 9, "protocol": "TCP"}]});
+    let begin = trial.dog.world().newest_version();
+    let start = Instant::now();
+    let mut version = 0;
+    until(PATIENT, "hotstandby to say that the slice is contested", async || {
+        let written = trial.patch(Kind::EndpointSlice, &slice.name, &change).await?;
+        trial.dog.excuse(&written);
+        version = version_of(&written);
+        let world = trial.dog.world();
+        let (status, reason, _) =
+            condition(world.find(Kind::ActiveStandby, GROUP).context("no group")?, "Stalled");
+        Ok((status == "True" && reason == "SliceContested").then_some(()))
+    })
+    .await?;
+    let seconds = usize::try_from(start.elapsed().as_secs()).unwrap_or_default();
+    let repairs = trial
+        .dog
+        .world()
+        .records()
+        .iter()
+        .filter(|one| one.kind == Kind::EndpointSlice && one.version > begin)
+        .filter(|one| Slice::of(&one.object).ports == slice.ports)
+        .count();
+    trial.note(format!("{repairs} repairs in {seconds} s"));
+    // Two replicas may each write eight times before they slow down to once a second.
+    ensure!(repairs <= 2 * (8 + seconds), "{repairs} repairs in {seconds} s");
+
+    repaired(trial, &active, version, "the other one gave up").await?;
+    let calm = |world: &World| {
+        let group = world.find(Kind::ActiveStandby, GROUP)?;
+        condition(group, "Stalled").0.is_empty().then_some(())
+    };
+    trial.dog.wait(PATIENT, "the group not to be stalled any more", calm).await?;
+    trial.settled(3).await?;
+    trial.moved(0).await
 }
 
 /// Waits for a seat other than the edited one, held by the same pod.

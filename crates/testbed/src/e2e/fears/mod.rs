@@ -36,6 +36,7 @@ pub(super) const ALL: &[Fear] = fears![
     workloads::rolling_update,
     workloads::statefulset_pod_comes_back_by_the_same_name,
     edits::slice_edited,
+    edits::slice_contested,
     edits::seat_edited,
     edits::foreign_slice,
     groups::bad_spec,

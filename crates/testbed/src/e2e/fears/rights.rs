@@ -52,6 +52,11 @@ pub(super) async fn granted_equals_used(trial: &mut Trial) -> Result<()> {
         .chain(used_own.iter().filter(|right| !own.contains(*right) && !everywhere.contains(*right)))
         .collect();
     ensure!(beyond.is_empty(), "used but not granted by the install YAML: {beyond:?}");
+    trial.note(format!("{} rights, {} requests", everywhere.len() + own.len(), entries.len()));
+    if !trial.env.runs_all() {
+        trial.note("not all tests were run, so rights that were not used are not held against it");
+        return Ok(());
+    }
     let excepted = |right: &Right| {
         UNUSED
             .iter()
@@ -63,6 +68,5 @@ pub(super) async fn granted_equals_used(trial: &mut Trial) -> Result<()> {
         .filter(|right| !excepted(right))
         .collect();
     ensure!(idle.is_empty(), "granted by the install YAML but never used: {idle:?}");
-    trial.note(format!("{} rights, {} requests", everywhere.len() + own.len(), entries.len()));
     Ok(())
 }
