@@ -9,7 +9,7 @@ use super::{Group, tell};
 use crate::action::{Action, MemberRef, Precondition, SeatWrite, Ticket};
 use crate::ids::{Now, Term, Uid};
 use crate::observation::WriteError;
-use crate::seat::{SeatState, first_term};
+use crate::seat::{SeatRecord, SeatState, first_term};
 use crate::spec::{DeletionPolicy, GroupSpec};
 use std::time::Duration;
 
@@ -268,8 +268,7 @@ fn write(group: &mut Group, spec: &GroupSpec, now: Now, goal: Goal, actions: &mu
         SeatState::Absent => (Precondition::Absent, first_term(group.seat.highest, now.unix_ms)),
         SeatState::Present(record) => (
             Precondition::Unchanged { uid: record.uid.clone(), rv: record.rv.clone() },
-            // A record that somebody edited may say less than projections of this seat already carry.
-            next_term(record.term, record.sealed().map_or(group.seat.highest, |_| group.seat.highest_here)),
+            next_term(record.term, highest_known(&group.seat, record)),
         ),
     };
     let ticket = group.ticket();
@@ -284,6 +283,16 @@ fn write(group: &mut Group, spec: &GroupSpec, now: Now, goal: Goal, actions: &mu
     let writing = Writing { ticket, goal, term, since_ms: now.unix_ms, sent: now.mono };
     group.change = Pipeline { writing: Some(writing), ..Pipeline::default() };
     actions.push(Action::WriteSeat { ticket, precondition, seat });
+}
+
+/// A record that somebody edited may say less than projections of this seat already carry, and what it was before the edit
+/// stands in its marks still.
+fn highest_known(seat: &super::SeatKnowledge, record: &SeatRecord) -> Option<Term> {
+    if record.sealed().is_some() {
+        return seat.highest_here;
+    }
+    let marked = record.marks.as_ref().map(|marks| marks.term).filter(|term| term.is_plausible());
+    seat.highest.max(marked)
 }
 
 /// Above every term of this seat. A stranger's edit towards the end of the number range is not followed.

@@ -67,9 +67,9 @@ struct SeatKnowledge {
     /// The watch contradicts what is known, or a write's outcome is open: a live read settles it, if it was asked for
     /// after this ticket. One asked for before may have missed what raised the doubt.
     doubt: Option<Ticket>,
-    /// The UID of the seat that was read live or written by this replica.
-    settled_uid: Option<Uid>,
-    /// resourceVersions of slices that claimed a newer term than the seat when it was last read live.
+    /// The newest resourceVersion seen: what a watch tells late is not a new seat.
+    newest: Option<Rv>,
+    /// resourceVersions of slices that claimed a newer term or another seat before the seat was last read live.
     settled_slices: BTreeSet<Rv>,
     /// The last record that was sealed and ours, to put an edited or deleted one right.
     last_good: Option<(Uid, SeatMarks)>,
@@ -117,7 +117,7 @@ impl Group {
             seat: SeatKnowledge {
                 state: SeatState::Unread,
                 doubt: None,
-                settled_uid: None,
+                newest: None,
                 settled_slices: BTreeSet::new(),
                 last_good: None,
                 highest: None,
@@ -152,6 +152,7 @@ impl Group {
         let mut actions = Vec::new();
         if let Some(spec) = self.ready_spec() {
             assess::refresh(self, now.mono);
+            probes::forget_unprobed(self, &spec);
             let decision = decide::decide(self, &spec, now);
             change::drive(self, &spec, now, &decision, &mut actions);
             probes::confirm(self, now.mono, &mut actions);

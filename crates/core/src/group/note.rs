@@ -17,7 +17,7 @@ const DEPARTED_KEPT: usize = 64;
 
 pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
     match observation {
-        Observation::Group(view) => note_group(group, *view),
+        Observation::Group(view) => note_group(group, now.mono, *view),
         Observation::Members(members) => note_members(group, now.mono, members),
         Observation::Nodes(nodes) => group.nodes = Some(nodes),
         Observation::Services(services) => note_services(group, services),
@@ -54,7 +54,7 @@ pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
     }
 }
 
-fn note_group(group: &mut Group, view: GroupView) {
+fn note_group(group: &mut Group, now: Duration, view: GroupView) {
     group.seat.highest = group.seat.highest.max(view.status_term.filter(|term| term.is_plausible()));
     let probe = view.spec.as_ref().ok().map(|spec| spec.probe.clone());
     if probe.is_some() && probe != group.detection.probed_as {
@@ -71,6 +71,8 @@ fn note_group(group: &mut Group, view: GroupView) {
         group.answer.clone_from(&view.answered);
     }
     group.view = Some(view);
+    // A seat that was seen before the group's object could not be told for the group's own.
+    note_good_seat(group, now);
 }
 
 fn note_members(group: &mut Group, now: Duration, members: Vec<MemberView>) {
@@ -160,13 +162,21 @@ fn note_watched_seat(group: &mut Group, now: Duration, state: SeatState) {
                 set_seat(group, now, SeatState::Present(seen));
             }
         }
+        // Known to be gone, and the watch still tells of it or of one before it.
+        (SeatState::Absent, SeatState::Present(seen)) if is_no_newer(group, &seen) => group.doubt_seat(),
         (SeatState::Unread | SeatState::Absent, state) => set_seat(group, now, state),
     }
+}
+
+/// Whether this record was known before, or is older than one that was.
+fn is_no_newer(group: &Group, record: &SeatRecord) -> bool {
+    group.seat.newest.as_ref().is_some_and(|newest| record.rv == *newest || record.rv.is_older_than(newest))
 }
 
 /// Takes a newer record in, noting a change of hands.
 pub(super) fn set_seat(group: &mut Group, now: Duration, state: SeatState) {
     if let SeatState::Present(record) = &state {
+        group.seat.newest = Some(record.rv.clone());
         let same_seat = group.seat.state.record().is_some_and(|had| had.uid == record.uid);
         let sealed_term = record.sealed().map(|marks| marks.term);
         if !same_seat {
@@ -177,6 +187,11 @@ pub(super) fn set_seat(group: &mut Group, now: Duration, state: SeatState) {
         group.seat.highest_here = group.seat.highest_here.max(sealed_term);
     }
     group.seat.state = state;
+    note_good_seat(group, now);
+}
+
+/// Keeps the record, if it is one to come back to should somebody edit or delete the seat.
+fn note_good_seat(group: &mut Group, now: Duration) {
     let good = group.valid_seat().map(|(record, marks)| (record.uid.clone(), marks.clone()));
     if good.is_some() {
         if group.seat.last_good != good {
@@ -246,7 +261,6 @@ fn note_live_seat(group: &mut Group, now: Duration, seat: SeatState) {
         _ => false,
     };
     if !older {
-        group.seat.settled_uid = seat.record().map(|record| record.uid.clone());
         set_seat(group, now, seat);
     }
 }
@@ -294,7 +308,6 @@ fn note_seat_written(group: &mut Group, now: Now, ticket: Ticket, outcome: Resul
     }
     match outcome {
         Ok(record) => {
-            group.seat.settled_uid = Some(record.uid.clone());
             set_seat(group, now.mono, SeatState::Present(record));
             change::note_written(group, now.mono);
         }

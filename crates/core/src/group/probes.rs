@@ -67,6 +67,20 @@ fn default_port(group: &Group) -> Option<PortRef> {
         .map(|port| port.target.clone())
 }
 
+/// Failures of a member that is not probed any more would stand for ever.
+pub(super) fn forget_unprobed(group: &mut Group, spec: &GroupSpec) {
+    let unprobed: Vec<Uid> = group
+        .all_members()
+        .filter(|member| target(group, spec, member).is_err())
+        .map(|member| member.uid.clone())
+        .collect();
+    for uid in unprobed {
+        if let Some(health) = group.detection.health.get_mut(&uid) {
+            health.forget_failures();
+        }
+    }
+}
+
 /// All that this replica should probe.
 pub(super) fn plan(group: &Group, spec: &GroupSpec) -> Vec<ProbeTarget> {
     group.all_members().filter_map(|member| target(group, spec, member).ok()).collect()

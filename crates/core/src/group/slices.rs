@@ -219,12 +219,9 @@ fn may_write(
 fn is_forward(group: &mut Group, slice: &SliceView, content: &SliceContent) -> bool {
     let Some((seat_uid, term)) = &slice.stamp else { return true };
     let behind = *seat_uid == content.seat_uid && *term > content.term;
-    let other_seat =
-        *seat_uid != content.seat_uid && group.seat.settled_uid.as_ref() != Some(&content.seat_uid);
-    if !behind && !other_seat {
-        return true;
-    }
-    if note::slice_claim_settled(group, &slice.rv) {
+    // Also where this seat was once read live: another may have been made since, and the watch lag behind.
+    let other_seat = *seat_uid != content.seat_uid;
+    if !behind && !other_seat || note::slice_claim_settled(group, &slice.rv) {
         return true;
     }
     group.doubt_seat();

@@ -60,7 +60,7 @@ fn show(session: &mut Session, verb: &str) -> Result<bool, String> {
 
 fn act(session: &mut Session, verb: &str, mut words: Words) -> Result<(), String> {
     match verb {
-        "restart" => session.restart(),
+        "restart" => session.restart(words.flag("seat-first")),
         "lead" | "follower" => {
             session.lead = verb == "lead";
             session.observe(Observation::Lead(session.lead));
@@ -129,6 +129,10 @@ fn watch(session: &mut Session, what: &str) -> Result<(), String> {
         "services" => session.see_services(),
         "nodes" => session.see_nodes(),
         "seat" => session.see_seat(),
+        "deleted-seat" => {
+            let record = session.world.deleted_seat.clone().ok_or("no seat was deleted")?;
+            session.observe(Observation::Seat(SeatState::Present(record)));
+        }
         "no-seat" => session.observe(Observation::Seat(SeatState::Absent)),
         "all" => session.see_all(),
         other => return Err(format!("{other} is not watched")),

@@ -332,7 +332,7 @@ fn slice(session: &mut Session, words: &mut Words) -> Result<(), String> {
 fn seat(session: &mut Session, words: &mut Words) -> Result<(), String> {
     let what = words.next()?;
     if what == "delete" {
-        session.world.seat = None;
+        session.world.deleted_seat = session.world.seat.take();
         return Ok(());
     }
     let rv = session.world.next_rv();

@@ -82,7 +82,7 @@ impl Session {
     }
 
     /// A new replica that knows nothing and sees the world as it is.
-    pub(super) fn restart(&mut self) {
+    pub(super) fn restart(&mut self, seat_first: bool) {
         if let Some(report) = self.group.last_report() {
             self.world.group.answered.clone_from(&report.switchover);
             self.world.group.status_term = report.term.or(self.world.group.status_term);
@@ -90,7 +90,16 @@ impl Session {
         self.group = new_group();
         self.pending.clear();
         self.probing.clear();
-        self.see_all();
+        if !seat_first {
+            self.see_all();
+            return;
+        }
+        self.see_seat();
+        self.observe(Observation::Lead(self.lead));
+        self.see_group();
+        self.see_nodes();
+        self.see_pods();
+        self.see_services();
     }
 
     pub(super) fn now(&self) -> Now {

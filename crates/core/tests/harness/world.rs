@@ -29,6 +29,8 @@ pub(super) struct World {
     pub(super) nodes: NodesView,
     pub(super) services: Vec<ServiceView>,
     pub(super) seat: Option<SeatRecord>,
+    /// The seat that somebody deleted last.
+    pub(super) deleted_seat: Option<SeatRecord>,
     /// Who truly held each seat at each term: what I1 and I3 are judged by.
     pub(super) held: BTreeMap<(Uid, Term), Uid>,
     /// The newest term that a genuine write left in each slice.
@@ -58,6 +60,7 @@ impl World {
             nodes: NodesView::default(),
             services: Vec::new(),
             seat: None,
+            deleted_seat: None,
             held: BTreeMap::new(),
             slice_terms: BTreeMap::new(),
         }

@@ -1,0 +1,225 @@
+//! What must hold of everything a replica asks for, at the moment it asks.
+
+use super::history::{FactKey, is_of_node};
+use super::knowledge::Knowledge;
+use super::truth::LATELY;
+use super::world::{CONTROLLER, Node, World};
+use hotstandby_core::action::{Precondition, SeatWrite};
+use hotstandby_core::ids::Uid;
+use hotstandby_core::observation::GroupView;
+use hotstandby_core::reason::Reason;
+use hotstandby_core::view::{MemberView, Phase, SliceContent};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an answered read may be used, and how long ago it may have been sent.
+const READ_LASTS: Duration = Duration::from_millis(1_000);
+const READ_SENT: Duration = Duration::from_millis(3_100);
+/// How long a live read of the holder is believed before the watch must list it.
+const UNLISTED_LASTS: Duration = Duration::from_secs(2);
+/// Answers of peers that veto are heeded this often in a row.
+const MOST_VETOES: u32 = 3;
+
+/// One replica at the moment it asks.
+pub(super) struct Asker<'a> {
+    pub(super) world: &'a World,
+    pub(super) knows: &'a Knowledge,
+    pub(super) replica: usize,
+    /// The group as it was told of it.
+    pub(super) group: Option<&'a GroupView>,
+    /// Whom it probes.
+    pub(super) probes: &'a dyn Fn(&Uid) -> bool,
+    /// The nodes as it was told of them.
+    pub(super) nodes: &'a BTreeMap<Arc<str>, Node>,
+}
+
+impl Asker<'_> {
+    /// Everything wrong with writing this to the seat.
+    pub(super) fn seat(&self, pre: &Precondition, seat: &SeatWrite) -> Vec<String> {
+        let mut wrong = Vec::new();
+        self.precondition(pre, seat, &mut wrong);
+        self.live_read(seat, &mut wrong);
+        self.successor(seat, &mut wrong);
+        self.reason(seat, &mut wrong);
+        if let Err(why) = self.peers(seat) {
+            wrong.push(why);
+        }
+        wrong
+    }
+
+    fn precondition(&self, pre: &Precondition, seat: &SeatWrite, wrong: &mut Vec<String>) {
+        let Precondition::Unchanged { uid, rv } = pre else { return };
+        if self.world.history.highest(uid).is_some_and(|highest| seat.term <= highest)
+            && self.world.seat.as_ref().is_some_and(|now| now.rv == *rv)
+        {
+            wrong.push(format!("I3: the seat goes back to term {}", seat.term));
+        }
+        let Some(record) = self.world.history.record(rv) else {
+            wrong.push("I3: the precondition names a version that never was".into());
+            return;
+        };
+        if record.controller.as_deref().is_some_and(|name| name != CONTROLLER) {
+            wrong.push("I7: the seat is another install's".into());
+        }
+        let intact = record.sealed().filter(|marks| {
+            record.controller.as_deref() == Some(CONTROLLER)
+                && self.group.is_some_and(|group| group.uid == marks.group_uid)
+        });
+        let Some(marks) = intact else { return };
+        if matches!(seat.reason, Reason::SeatRepaired | Reason::SeatRecreated | Reason::Initial) {
+            wrong.push(format!("I6: {} though the seat is intact", seat.reason));
+        }
+        if marks.holder_uid == seat.holder.uid {
+            wrong.push(format!("I6: {} holds the seat already", seat.holder.name));
+        }
+    }
+
+    fn live_read(&self, seat: &SeatWrite, wrong: &mut Vec<String>) {
+        let now = self.world.now;
+        let holder = self.leaves(seat);
+        let read = self.knows.reads.iter().rev().find(|read| {
+            let covers = |uid: &Uid| read.pods.iter().any(|(other, _)| other == uid);
+            now <= read.delivered + READ_LASTS && covers(&seat.holder.uid) && holder.is_none_or(covers)
+        });
+        let Some(read) = read else {
+            wrong.push("READ: seat, holder and successor were not read live within a second".into());
+            return;
+        };
+        if read.sent + READ_SENT < now {
+            wrong.push(format!("READ: the live read was sent {:?} ago", now.saturating_sub(read.sent)));
+        }
+        // Newer evidence may say that it can serve again; but a pod that was not there never comes back.
+        if !read.pods.iter().any(|(uid, pod)| *uid == seat.holder.uid && pod.is_some()) {
+            wrong.push(format!("I1: {} was gone when it was read live", seat.holder.name));
+        }
+    }
+
+    fn successor(&self, seat: &SeatWrite, wrong: &mut Vec<String>) {
+        let known = self.knows.pod(&seat.holder.uid).and_then(|(_, view)| view.as_ref());
+        if !known.is_some_and(can_serve) {
+            wrong.push(format!("I1: {} cannot serve, and the replica was told so", seat.holder.name));
+        }
+        if seat.reason.is_judgement() && !self.knows.answers(&seat.holder.uid) {
+            wrong.push(format!("I6: {} without an answer of {}", seat.reason, seat.holder.name));
+        }
+    }
+
+    /// Whom a write leaves that is no mere repair.
+    fn leaves(&self, seat: &SeatWrite) -> Option<&Uid> {
+        let repairs = matches!(seat.reason, Reason::Initial | Reason::SeatRepaired | Reason::SeatRecreated);
+        let sealed = self.knows.sealed.as_ref().filter(|_| !repairs)?;
+        Some(&sealed.holder_uid)
+    }
+
+    fn reason(&self, seat: &SeatWrite, wrong: &mut Vec<String>) {
+        let now = self.world.now;
+        if let Some(sealed) = &self.knows.sealed
+            && matches!(seat.reason, Reason::SeatRepaired | Reason::SeatRecreated)
+            && sealed.holder_uid != seat.holder.uid
+        {
+            let gone = self.world.pod_by_uid(&sealed.holder_uid).is_none();
+            // What probes said long ago stands until the next one: a period and a time-out more.
+            let within = LATELY + Duration::from_secs(2);
+            if !gone && !self.world.truths.anything(&sealed.holder_uid, now, within) {
+                wrong.push(format!("I6: {} takes the seat from a good holder", seat.reason));
+            }
+        }
+        let Some(holder) = self.leaves(seat) else { return };
+        let gone = self.world.pod_by_uid(holder).is_none();
+        let supported = self.world.truths.supports(seat.reason, holder, (now, self.replica, gone));
+        if !supported && !(seat.reason == Reason::NotReady && self.was_misled(holder)) {
+            wrong.push(format!("I6: {} of {holder} was not so lately", seat.reason));
+        }
+        if seat.reason == Reason::NodeNotReady && self.knows.ever_answered && (self.probes)(holder) {
+            wrong.push("I6: a node's silence alone, though probes can tell".into());
+        }
+        let request = self.group.and_then(|group| group.switchover.as_deref());
+        if seat.reason == Reason::Switchover && request.is_none() {
+            wrong.push("I6: a switchover nobody asked for".into());
+        }
+        if self.group.is_some_and(|group| group.paused) {
+            let living = self.knows.pod(holder).and_then(|(_, view)| view.as_ref());
+            if living.is_some_and(MemberView::owns_address) {
+                wrong.push("I6: a move while the group is paused".into());
+            }
+        }
+    }
+
+    /// A watch of nodes that is behind the watch of pods makes the node controller's NotReady look like the kubelet's: not
+    /// to be known by what the core is told.
+    fn was_misled(&self, holder: &Uid) -> bool {
+        let pod = self.knows.pod(holder).and_then(|(_, view)| view.as_ref());
+        let told = pod.and_then(|pod| pod.node.as_ref()).and_then(|node| self.nodes.get(node));
+        told.is_some_and(|node| !node.marked && !node.unrestored)
+    }
+
+    fn peers(&self, seat: &SeatWrite) -> Result<(), String> {
+        let Some(holder) = self.leaves(seat).filter(|_| seat.reason.needs_peers()) else { return Ok(()) };
+        match self.knows.vetoes.get(holder) {
+            None => Err(format!("PEERS: {} and no peer was asked", seat.reason)),
+            Some((true, vetoes)) if *vetoes <= MOST_VETOES => {
+                Err(format!("PEERS: {} against the {vetoes}. veto", seat.reason))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn was_read_alive(&self, uid: &Uid) -> bool {
+        let newest = self.knows.reads.iter().rev().find_map(|read| {
+            let (_, pod) = read.pods.iter().find(|(other, _)| other == uid)?;
+            Some((read.delivered, pod.is_some()))
+        });
+        newest.is_some_and(|(at, alive)| alive && self.world.now <= at + UNLISTED_LASTS)
+    }
+
+    /// The fact this write uses up.
+    pub(super) fn fact(&self, seat: &SeatWrite) -> Option<FactKey> {
+        let holder = self.leaves(seat)?;
+        let known = self.knows.pod(holder).and_then(|(_, view)| view.as_ref());
+        let mark = match seat.reason {
+            Reason::PodDeleted => "gone".to_owned(),
+            reason if is_of_node(reason) => String::new(),
+            Reason::CriticalContainerTerminated => known?.critical_terminated.as_ref()?.to_string(),
+            Reason::PodTerminating
+            | Reason::PodFinished
+            | Reason::AddressLost
+            | Reason::LeftGroup
+            | Reason::NotReady => known?.rv.to_string(),
+            _ => return None,
+        };
+        Some((holder.clone(), seat.reason, mark))
+    }
+
+    /// Everything wrong with writing this slice.
+    pub(super) fn slice(&self, pre: &Precondition, content: &SliceContent, mark: Option<&str>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if matches!(pre, Precondition::Unchanged { .. }) && mark.is_some_and(|name| name != CONTROLLER) {
+            wrong.push("I7: the slice is another controller's".into());
+        }
+        let Some(endpoint) = &content.endpoint else { return wrong };
+        let held = self.world.history.held_by(&content.seat_uid, content.term);
+        if held != Some(&endpoint.uid) {
+            wrong.push(format!("I1: {} did not hold the seat at term {}", endpoint.pod, content.term));
+        }
+        match self.knows.pod(&endpoint.uid) {
+            Some((_, Some(pod))) if !pod.owns_address() => {
+                wrong.push(format!("I1: {} has finished, and the replica was told so", endpoint.pod));
+            }
+            Some((_, Some(pod))) if !pod.ips.contains(&endpoint.ip) => {
+                wrong.push(format!("I1: {} is not an address of {}", endpoint.ip, endpoint.pod));
+            }
+            Some((_, Some(_))) => {}
+            // A list without a pod that was just read live may be older than that read; for two seconds that is believed.
+            Some((_, None)) | None if self.was_read_alive(&endpoint.uid) => {}
+            Some((_, None)) | None => {
+                wrong.push(format!("I1: {} is gone, and the replica was told so", endpoint.pod));
+            }
+        }
+        wrong
+    }
+}
+
+fn can_serve(pod: &MemberView) -> bool {
+    pod.ready && pod.selected && !pod.terminating && pod.phase == Phase::Running && !pod.ips.is_empty()
+}

@@ -1,0 +1,123 @@
+//! What was truly stored, and the checkers over it: I1 and I3, the brake, one fact at most one change.
+
+use super::world::sealed_term;
+use hotstandby_core::ids::{Rv, Term, Uid};
+use hotstandby_core::reason::Reason;
+use hotstandby_core::seat::SeatRecord;
+use hotstandby_core::view::SliceContent;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// More changes of hands by one replica within this time are a fault of the brake.
+const BRAKE: (usize, Duration) = (3, Duration::from_secs(10));
+
+/// A fact that was acted on: the holder's UID, the reason, and what tells this fact from the next.
+pub(super) type FactKey = (Uid, Reason, String);
+
+/// All that genuine writes ever stored.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Who held each seat at each term.
+    held: BTreeMap<(Uid, Term), Uid>,
+    highest: BTreeMap<Uid, Term>,
+    /// Seats in the order they were made.
+    seats: Vec<Uid>,
+    /// The newest genuine stamp of each slice that stands.
+    stamps: BTreeMap<Arc<str>, (Uid, Term)>,
+    records: BTreeMap<Rv, SeatRecord>,
+    holder: Option<Uid>,
+    changes: Vec<(Duration, usize)>,
+    used: BTreeSet<(usize, FactKey)>,
+    pub(super) wrong: Vec<String>,
+}
+
+impl History {
+    /// A record that stands, whoever wrote it.
+    pub(super) fn note_seat_record(&mut self, record: &SeatRecord) {
+        self.records.insert(record.rv.clone(), record.clone());
+    }
+
+    pub(super) fn record(&self, rv: &Rv) -> Option<&SeatRecord> {
+        self.records.get(rv)
+    }
+
+    pub(super) fn held_by(&self, seat: &Uid, term: Term) -> Option<&Uid> {
+        self.held.get(&(seat.clone(), term))
+    }
+
+    pub(super) fn highest(&self, seat: &Uid) -> Option<Term> {
+        self.highest.get(seat).copied()
+    }
+
+    /// One of us wrote the seat, and it was stored.
+    pub(super) fn seat_applied(&mut self, now: Duration, who: usize, record: &SeatRecord) {
+        let (Some(marks), Some(term)) = (record.sealed(), sealed_term(record)) else {
+            self.wrong.push("I3: a seat of ours is not sealed".into());
+            return;
+        };
+        let seat = &record.uid;
+        if let Some(highest) = self.highest.get(seat).filter(|highest| term <= **highest) {
+            self.wrong.push(format!("I3: seat {seat} goes from term {highest} to {term}"));
+        }
+        if let Some(other) =
+            self.held.get(&(seat.clone(), term)).filter(|other| **other != marks.holder_uid)
+        {
+            self.wrong.push(format!("I3: term {term} of seat {seat} names {other} and {}", marks.holder_uid));
+        }
+        if !self.seats.contains(seat) {
+            self.seats.push(seat.clone());
+        }
+        self.highest.insert(seat.clone(), term);
+        self.held.insert((seat.clone(), term), marks.holder_uid.clone());
+        let before = self.holder.replace(marks.holder_uid.clone());
+        if before.is_some_and(|before| before != marks.holder_uid) {
+            let lately = |(at, other): &&(Duration, usize)| *other == who && *at + BRAKE.1 > now;
+            if self.changes.iter().filter(lately).count() >= BRAKE.0 {
+                self.wrong.push(format!("BRAKE: replica {who} changes the holder a fourth time in 10 s"));
+            }
+            self.changes.push((now, who));
+        }
+    }
+
+    /// A change that used up a fact was stored.
+    pub(super) fn fact_used(&mut self, who: usize, fact: FactKey) {
+        if !self.used.insert((who, fact.clone())) {
+            self.wrong.push(format!("FACT: replica {who} acts on {fact:?} a second time"));
+        }
+    }
+
+    /// A node came back: its next loss is another fact.
+    pub(super) fn node_is_back(&mut self, pods: &[Uid]) {
+        self.used.retain(|(_, (uid, reason, _))| !(is_of_node(*reason) && pods.contains(uid)));
+    }
+
+    /// One of us wrote a slice, and it was stored.
+    pub(super) fn slice_applied(&mut self, service: &Arc<str>, content: &SliceContent) {
+        let new = (content.seat_uid.clone(), content.term);
+        if let Some((seat, term)) = self.stamps.get(service) {
+            let age = |uid: &Uid| self.seats.iter().position(|other| other == uid);
+            if *seat == new.0 && *term > new.1 {
+                self.wrong.push(format!("I3: slice of {service} goes from term {term} back to {}", new.1));
+            } else if age(seat) > age(&new.0) {
+                self.wrong.push(format!("I3: slice of {service} goes from seat {seat} back to {}", new.0));
+            }
+        }
+        if let Some(endpoint) = &content.endpoint
+            && self.held.get(&new) != Some(&endpoint.uid)
+        {
+            let pod = &endpoint.pod;
+            self.wrong.push(format!("I1: slice of {service} names {pod}, which did not hold {new:?}"));
+        }
+        self.stamps.insert(service.clone(), new);
+    }
+
+    /// A stranger changed or deleted the slice: what it carried is not known to anybody any more.
+    pub(super) fn slice_touched(&mut self, service: &str) {
+        self.stamps.remove(service);
+    }
+}
+
+pub(super) const fn is_of_node(reason: Reason) -> bool {
+    matches!(reason, Reason::NodeGone | Reason::NodeOutOfService | Reason::NodeNotReady)
+}
