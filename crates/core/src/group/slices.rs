@@ -75,9 +75,8 @@ pub(super) fn follow(
             let slice = usable.own.get(&family);
             let Some(content) = wanted(group, spec, usable, family, slice, &served) else { continue };
             if slice.is_some_and(|slice| slice.content.as_ref() == Some(&content)) {
-                if let Some(slot) = group.slices.slots.get_mut(&(service.name.clone(), family)) {
-                    slot.refused = None; // somebody could write it
-                    slot.wrong_since = None;
+                if let Some(until) = settle(group, now, &service.name, family) {
+                    group.wake_at(until);
                 }
                 continue;
             }
@@ -98,6 +97,16 @@ pub(super) fn follow(
             }
         }
     }
+}
+
+/// The slice is as it should be: nothing is wrong with it any more. When it ceases to count as contested, if it does.
+fn settle(group: &mut Group, now: Duration, service: &Arc<str>, family: Family) -> Option<Duration> {
+    let slot = group.slices.slots.get_mut(&(service.clone(), family))?;
+    slot.refused = None; // somebody could write it
+    slot.wrong_since = None;
+    slot.lately.retain(|at| *at + CONTEST_WINDOW > now);
+    let excess = slot.lately.len().checked_sub(MOST_WRITES)?;
+    slot.lately.get(excess).map(|at| *at + CONTEST_WINDOW)
 }
 
 fn families(service: &UsableService) -> impl Iterator<Item = Family> + '_ {
