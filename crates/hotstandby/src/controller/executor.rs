@@ -16,6 +16,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// Before an Event is recorded.
+const EVENT_DELAY: Duration = Duration::from_millis(250);
+
 /// Everything that executes actions, shared by all groups.
 pub(super) struct Executor {
     pub(super) index: SharedIndex,
@@ -41,9 +44,13 @@ impl Executor {
         tokio::spawn(async move { executor.carry_out(&key, &mailbox, action).await });
     }
 
-    /// Records an Event, some time.
+    /// Records an Event, some time: not while the change that it tells of is being programmed everywhere.
     pub(super) fn tell(&self, key: &GroupKey, uid: &Uid, notice: Notice) {
-        self.events.record(key, uid, notice);
+        let (events, key, uid) = (self.events.clone(), key.clone(), uid.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(EVENT_DELAY).await;
+            events.record(&key, &uid, notice);
+        });
     }
 
     async fn carry_out(&self, key: &GroupKey, mailbox: &Mailbox, action: Action) {

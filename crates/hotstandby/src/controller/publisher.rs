@@ -15,6 +15,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+/// Before a status write: what is told can wait until kube-proxy has programmed the change that it tells of, and what
+/// else is to be told by then goes with it.
+const SETTLE: Duration = Duration::from_millis(150);
 /// Between two status writes of one group: a flapping probe must not become a stream of writes.
 const PAUSE: Duration = Duration::from_millis(200);
 /// After a failed write.
@@ -43,6 +46,13 @@ struct State {
     changes: Vec<Change>,
     own_change: bool,
     dirty: bool,
+}
+
+impl State {
+    /// Whether there is something to write, and this replica is the one to write it.
+    fn is_due(&self) -> bool {
+        self.dirty && (self.lead || self.own_change) && self.report.is_some()
+    }
 }
 
 impl Drop for Publisher {
@@ -102,10 +112,14 @@ impl Shared {
         self.changed.notify_one();
     }
 
-    /// What is to be written now, if anything is and this replica is the one to write it.
+    fn is_due(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_due()
+    }
+
+    /// What is to be written now.
     fn take(&self) -> Option<(Report, Vec<Change>)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.dirty || !(state.lead || state.own_change) {
+        if !state.is_due() {
             return None;
         }
         let report = state.report.clone()?;
@@ -132,10 +146,12 @@ impl Writer {
     async fn run(self) {
         loop {
             let changed = self.shared.changed.notified();
-            let Some((report, changes)) = self.shared.take() else {
+            if !self.shared.is_due() {
                 changed.await;
                 continue;
-            };
+            }
+            tokio::time::sleep(SETTLE).await;
+            let Some((report, changes)) = self.shared.take() else { continue };
             let outcome = self.write(&report, &changes).await;
             let pause = match &outcome {
                 Ok(published) => {
