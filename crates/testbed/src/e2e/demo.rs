@@ -167,7 +167,7 @@ fn farewell(env: &Env, namespace: &str) -> String {
          \n  kubectl get astb,pods,endpointslices -n {namespace}\
          \n  hotstandby status -w -n {namespace}\
          \n  hotstandby switchover {GROUP} -n {namespace}\
-         \n  kubectl delete pod -n {namespace} $(hotstandby status {GROUP} -n {namespace} -o json | grep -o '{GROUP}-[a-z0-9-]*' | head -1)\
+         \n  kubectl delete pod -n {namespace} $(kubectl get astb {GROUP} -n {namespace} -o jsonpath={{.status.active.pod}})\
          \n  cargo testbed --name {name} fault power-off n1    # and power-on\
          \n\nTo take it down:\n\
          \n  cargo testbed --name {name} down",

@@ -139,6 +139,12 @@ impl Env {
         for file in ["crd.yaml", "install.yaml"] {
             env.apply(&deploy.join(file)).await?;
         }
+        if !attached.owned {
+            // Of the same version, but maybe of another build.
+            env.kubectl(&["rollout", "restart", "deployment/hotstandby", "-n", SYSTEM]).await?;
+            env.kubectl(&["rollout", "status", "deployment/hotstandby", "-n", SYSTEM, "--timeout=90s"])
+                .await?;
+        }
         env.wait_for_replicas(2, START_LIMIT).await?;
         env.progress.say("hotstandby is installed, two replicas ready");
         Ok(Arc::new(env))

@@ -169,6 +169,23 @@ pub(super) async fn runs_outside_the_cluster(trial: &mut Trial) -> Result<()> {
     })
 }
 
+/// A replica without rights is not ready, and lists what it lacks; nothing is touched.
+pub(super) async fn missing_rights_are_listed(trial: &mut Trial) -> Result<()> {
+    let kubeconfig = trial.env.cluster.user_kubeconfig("nobody", None)?.inside;
+    let log = trial.env.cluster.paths().logs().join("hotstandby-nobody.log");
+    let outside = start_outside(&trial.env.cluster, trial.env.cli(), &kubeconfig, &log)?;
+    let missing = until(START_LIMIT, "the replica without rights to say what it lacks", async || {
+        let (status, body) = trial.env.get("127.0.0.1", 8080, "/ready").await?;
+        ensure!(status == 503, "/ready says {status}: {body}");
+        Ok((body.contains("activestandbies") && body.contains("leases")).then_some(body))
+    })
+    .await;
+    drop(outside);
+    let missing = missing.with_context(|| std::fs::read_to_string(&log).unwrap_or_default())?;
+    ensure!(missing.contains("endpointslices"), "not all is listed: {missing}");
+    Ok(())
+}
+
 /// Starts it in the control plane's network, where no pod is.
 fn start_outside(
     cluster: &Cluster,

@@ -53,6 +53,7 @@ pub(super) const ALL: &[Fear] = fears![
     install::group_deleted_while_nobody_watches,
     install::namespaced_variant_works,
     install::runs_outside_the_cluster,
+    install::missing_rights_are_listed,
     nodes::old_active_returns,
     nodes::node_powered_off,
     nodes::node_powered_off_fast,
