@@ -1,0 +1,158 @@
+//! Custom resource definitions: what they make of a kind, and what they do to its objects.
+
+use crate::clock::time_text;
+use crate::failure::FieldError;
+use crate::json::{at, items, put, put_default, text};
+use crate::kinds::{CUSTOM, Kind, Subresource};
+use crate::schema::{self, Rules};
+use crate::table::custom_columns;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+
+/// What a CRD's version says of its objects.
+#[derive(Debug)]
+pub(crate) struct Custom {
+    pub(crate) schema: Value,
+    rules: Rules,
+}
+
+impl Custom {
+    /// Drops what the schema does not know, names it, and fills in defaults.
+    pub(crate) fn shape(&self, object: &mut Value) -> Vec<String> {
+        let mut unknown = Vec::new();
+        schema::prune(object, &self.schema, true, "", &mut unknown);
+        schema::prune_nulls(object, &self.schema);
+        schema::default(object, &self.schema);
+        unknown
+    }
+
+    /// What is wrong with an object.
+    pub(crate) fn validate(&self, object: &Value) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        schema::validate(object, &self.schema, "", &mut errors);
+        if errors.iter().any(FieldError::blocks_rules) {
+            errors.push(FieldError::rules_not_checked());
+        } else {
+            self.rules.check(object, "", &mut errors);
+        }
+        errors
+    }
+}
+
+/// Fills in what a CRD leaves out.
+pub(crate) fn default(crd: &mut Value) {
+    if let Some(kind) = text(crd, &["spec", "names", "kind"]).map(str::to_owned) {
+        put_default(crd, &["spec", "names", "singular"], kind.to_lowercase());
+        put_default(crd, &["spec", "names", "listKind"], format!("{kind}List"));
+    }
+    put_default(crd, &["spec", "conversion"], json!({"strategy": "None"}));
+}
+
+/// The status of a CRD that is in force; the real server writes it a moment later.
+pub(crate) fn establish(crd: &mut Value, now_ms: i64) {
+    let now = time_text(now_ms);
+    let condition = |kind: &str, reason: &str, message: &str| {
+        json!({
+            "type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": now,
+        })
+    };
+    let names = at(crd, &["spec", "names"]).clone();
+    let stored: Vec<Value> = items(crd, &["spec", "versions"])
+        .iter()
+        .filter(|version| at(version, &["storage"]) == true)
+        .map(|version| at(version, &["name"]).clone())
+        .collect();
+    if items(crd, &["status", "conditions"]).is_empty() {
+        let conditions = [
+            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        ];
+        put(crd, &["status", "conditions"], conditions.to_vec());
+    }
+    put(crd, &["status", "acceptedNames"], names);
+    put(crd, &["status", "storedVersions"], stored);
+}
+
+/// What is wrong with a CRD, as far as the model looks.
+pub(crate) fn validate(crd: &Value) -> Vec<FieldError> {
+    kinds(crd).err().unwrap_or_default()
+}
+
+/// The kinds a CRD makes: one for each served version.
+pub(crate) fn kinds(crd: &Value) -> Result<Vec<Kind>, Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let mut made = Vec::new();
+    for path in [["spec", "group", ""], ["spec", "names", "plural"], ["spec", "names", "kind"]] {
+        let path: Vec<&str> = path.into_iter().filter(|part| !part.is_empty()).collect();
+        if text(crd, &path).is_none() {
+            errors.push(FieldError::required(path.join("."), ""));
+        }
+    }
+    let group = text(crd, &["spec", "group"]).unwrap_or_default();
+    let plural = text(crd, &["spec", "names", "plural"]).unwrap_or_default();
+    let name = at(crd, &["metadata", "name"]);
+    if name.as_str() != Some(format!("{plural}.{group}").as_str()) {
+        let why = "must be spec.names.plural+\".\"+spec.group";
+        errors.push(FieldError::invalid("metadata.name", name, why));
+    }
+    let versions = items(crd, &["spec", "versions"]);
+    if versions.iter().filter(|version| at(version, &["storage"]) == true).count() != 1 {
+        let why = "must have exactly one version marked as storage version";
+        errors.push(FieldError::invalid("spec.versions", at(crd, &["spec", "versions"]), why));
+    }
+    for (index, version) in versions.iter().enumerate() {
+        let path = format!("spec.versions[{index}]");
+        let kind = kind(crd, version, &path, &mut errors);
+        if at(version, &["served"]) == true {
+            made.push(kind);
+        }
+    }
+    if errors.is_empty() { Ok(made) } else { Err(errors) }
+}
+
+fn kind(crd: &Value, version: &Value, path: &str, errors: &mut Vec<FieldError>) -> Kind {
+    let root = format!("{path}.schema.openAPIV3Schema");
+    let schema = at(version, &["schema", "openAPIV3Schema"]);
+    if schema.is_null() {
+        errors.push(FieldError::required(&root, "schemas are required"));
+    }
+    let mut unknown = Vec::new();
+    schema::unknown_words(schema, &root, &mut unknown);
+    errors.extend(unknown.into_iter().map(|word| FieldError::forbidden(word, "the model does not know it")));
+    let rules = schema::compile(schema, &root, errors);
+    for (index, column) in items(version, &["additionalPrinterColumns"]).iter().enumerate() {
+        let json_path = text(column, &["jsonPath"]).unwrap_or_default();
+        if !crate::jsonpath::is_valid(json_path) {
+            let place = format!("{path}.additionalPrinterColumns[{index}].jsonPath");
+            errors.push(FieldError::invalid(place, &json!(json_path), "is an invalid JSON path"));
+        }
+    }
+    let name = |key: &str| Cow::Owned(text(crd, &["spec", "names", key]).unwrap_or_default().to_owned());
+    let names = |key: &str| {
+        let listed = items(crd, &["spec", "names", key]).iter().filter_map(Value::as_str);
+        listed.map(|name| Cow::Owned(name.to_owned())).collect()
+    };
+    let mut subresources = Vec::new();
+    if at(version, &["subresources", "status"]).is_object() {
+        subresources.push(Subresource::Status);
+    }
+    let group = text(crd, &["spec", "group"]).unwrap_or_default().to_owned();
+    Kind {
+        storage: format!("{}.{group}", name("plural")).as_str().into(),
+        group: group.into(),
+        version: text(version, &["name"]).unwrap_or_default().to_owned().into(),
+        plural: name("plural"),
+        singular: name("singular"),
+        kind: name("kind"),
+        list_kind: name("listKind"),
+        short_names: names("shortNames"),
+        categories: names("categories"),
+        namespaced: text(crd, &["spec", "scope"]) == Some("Namespaced"),
+        subresources,
+        ways: CUSTOM,
+        typed: None,
+        custom: Some(Custom { schema: schema.clone(), rules }),
+        columns: custom_columns(version),
+        create_only: false,
+    }
+}

@@ -1,0 +1,195 @@
+//! What clients read before they ask for objects: versions, groups, kinds, health, and a minimal `OpenAPI`.
+
+use crate::kinds::{Kind, Subresource};
+use crate::message::{Answer, Reply, Request};
+use crate::server::ApiServer;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The version the model follows.
+const GIT_VERSION: &str = "v1.35.4";
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+pub(crate) fn answer(server: &ApiServer, parts: &[String], request: &Request) -> Reply {
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let aggregated = request.accept.split(',').any(|media| {
+        media.contains("as=APIGroupDiscoveryList") && media.contains("v=v2;") | media.ends_with("v=v2")
+    });
+    match parts.as_slice() {
+        ["version"] => Reply::ok(version()),
+        ["healthz" | "livez" | "readyz"] => Reply::Text { code: 200, body: "ok".to_owned() },
+        ["api"] if aggregated => in_v2(groups_in_v2(server, true)),
+        ["apis"] if aggregated => in_v2(groups_in_v2(server, false)),
+        ["api"] => {
+            Reply::ok(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}))
+        }
+        ["apis"] => Reply::ok(group_list(server)),
+        ["api", "v1"] => resources(server, "", "v1"),
+        ["apis", group] => one_group(server, group),
+        ["apis", group, version] => resources(server, group, version),
+        ["openapi", "v3"] => Reply::ok(openapi_index(server)),
+        ["openapi", "v3", "api", version] => openapi(server, "", version),
+        ["openapi", "v3", "apis", group, version] => openapi(server, group, version),
+        _ => nothing(),
+    }
+}
+
+fn nothing() -> Reply {
+    Reply::Text { code: 404, body: "404 page not found\n".to_owned() }
+}
+
+fn version() -> Value {
+    json!({
+        "major": "1", "minor": "35", "gitVersion": GIT_VERSION, "gitCommit": "", "gitTreeState": "clean",
+        "buildDate": "2026-01-01T00:00:00Z", "goVersion": "go1.25.0", "compiler": "gc", "platform": "linux/amd64",
+    })
+}
+
+fn in_v2(groups: Vec<Value>) -> Reply {
+    let list = json!({
+        "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": groups,
+    });
+    Reply::Json(Answer { content_type: AGGREGATED, ..Answer::new(200, list) })
+}
+
+fn groups_in_v2(server: &ApiServer, core: bool) -> Vec<Value> {
+    let mut groups: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for (group, version, kinds) in server.kinds.versions().filter(|(group, ..)| group.is_empty() == core) {
+        let resources: Vec<Value> = kinds.iter().map(|kind| resource_in_v2(kind)).collect();
+        let version = json!({"version": version, "resources": resources, "freshness": "Current"});
+        groups.entry(group).or_default().push(version);
+    }
+    let item = |(name, versions)| {
+        // The core group has no name, and no name is shown as none.
+        let metadata = if core { json!({}) } else { json!({"name": name}) };
+        json!({"metadata": metadata, "versions": versions})
+    };
+    groups.into_iter().map(item).collect()
+}
+
+fn resource_in_v2(kind: &Kind) -> Value {
+    let gvk = |kind_name: &str| json!({"group": kind.group, "version": kind.version, "kind": kind_name});
+    let subresources: Vec<Value> = kind
+        .subresources
+        .iter()
+        .map(|sub| {
+            json!({
+                "subresource": sub.as_str(), "verbs": sub_verbs(*sub), "responseKind": gvk(sub_kind(*sub, kind)),
+            })
+        })
+        .collect();
+    let mut resource = json!({
+        "resource": kind.plural, "singularResource": kind.singular, "verbs": kind.verbs(),
+        "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "responseKind": gvk(&kind.kind),
+        "shortNames": kind.short_names, "categories": kind.categories, "subresources": subresources,
+    });
+    if let Some(map) = resource.as_object_mut() {
+        map.retain(|_, value| !crate::json::is_empty(value));
+    }
+    resource
+}
+
+fn sub_verbs(sub: Subresource) -> &'static [&'static str] {
+    match sub {
+        Subresource::Eviction | Subresource::Binding => &["create"],
+        Subresource::Finalize => &["update"],
+        Subresource::Status | Subresource::Scale => &["get", "patch", "update"],
+    }
+}
+
+fn sub_kind(sub: Subresource, kind: &Kind) -> &str {
+    match sub {
+        Subresource::Eviction => "Eviction",
+        Subresource::Binding => "Binding",
+        Subresource::Scale => "Scale",
+        Subresource::Status | Subresource::Finalize => &kind.kind,
+    }
+}
+
+fn group(server: &ApiServer, name: &str) -> Option<Value> {
+    let versions: Vec<Value> = server
+        .kinds
+        .versions()
+        .filter(|(group, ..)| *group == name)
+        .map(|(group, version, _)| json!({"groupVersion": format!("{group}/{version}"), "version": version}))
+        .collect();
+    let preferred = versions.first()?.clone();
+    Some(json!({"name": name, "versions": versions, "preferredVersion": preferred}))
+}
+
+fn group_list(server: &ApiServer) -> Value {
+    let mut names: Vec<&str> =
+        server.kinds.versions().map(|(group, ..)| group).filter(|name| !name.is_empty()).collect();
+    names.dedup();
+    let groups: Vec<Value> = names.into_iter().filter_map(|name| group(server, name)).collect();
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+fn one_group(server: &ApiServer, name: &str) -> Reply {
+    let Some(mut group) = group(server, name) else { return nothing() };
+    crate::json::put(&mut group, &["kind"], "APIGroup");
+    crate::json::put(&mut group, &["apiVersion"], "v1");
+    Reply::ok(group)
+}
+
+fn kinds_of<'a>(server: &'a ApiServer, group: &str, version: &str) -> Option<&'a [Arc<Kind>]> {
+    server.kinds.versions().find(|(of, at, _)| *of == group && *at == version).map(|(_, _, kinds)| kinds)
+}
+
+fn resources(server: &ApiServer, group: &str, version: &str) -> Reply {
+    let Some(kinds) = kinds_of(server, group, version) else { return nothing() };
+    let mut listed = Vec::new();
+    for kind in kinds {
+        listed.push(json!({
+            "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced, "kind": kind.kind,
+            "verbs": kind.verbs(), "shortNames": kind.short_names, "categories": kind.categories,
+        }));
+        for sub in &kind.subresources {
+            listed.push(json!({
+                "name": format!("{}/{}", kind.plural, sub.as_str()), "singularName": "",
+                "namespaced": kind.namespaced, "kind": sub_kind(*sub, kind), "verbs": sub_verbs(*sub),
+            }));
+        }
+    }
+    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    Reply::ok(json!({
+        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed,
+    }))
+}
+
+fn openapi_index(server: &ApiServer) -> Value {
+    let mut paths = json!({});
+    for (group, version, _) in server.kinds.versions() {
+        let path =
+            if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+        // The hash lets clients keep what they read; ours changes with nothing but the list of kinds.
+        let url = format!("/openapi/v3/{path}?hash={}", server.kinds.all().count());
+        crate::json::put(&mut paths, &[&path], json!({"serverRelativeURL": url}));
+    }
+    json!({"paths": paths})
+}
+
+/// As much as `kubectl` looks for: that PATCH takes `fieldValidation`, so that it leaves validation to the server.
+fn openapi(server: &ApiServer, group: &str, version: &str) -> Reply {
+    let Some(kinds) = kinds_of(server, group, version) else { return nothing() };
+    let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+    let mut paths = json!({});
+    for kind in kinds.iter().filter(|kind| !kind.create_only) {
+        let middle = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
+        let path = format!("{root}{middle}/{}/{{name}}", kind.plural);
+        let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
+        let parameters = ["dryRun", "fieldManager", "fieldValidation", "force"].map(parameter);
+        let operation = json!({
+            "operationId": format!("patch{}", kind.kind), "x-kubernetes-action": "patch",
+            "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": kind.kind},
+            "parameters": parameters,
+            "responses": {"200": {"description": "OK"}},
+        });
+        crate::json::put(&mut paths, &[&path, "patch"], operation);
+    }
+    Reply::ok(json!({
+        "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": GIT_VERSION}, "paths": paths,
+        "components": {"schemas": {}},
+    }))
+}

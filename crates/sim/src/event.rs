@@ -1,0 +1,42 @@
+//! Events have two APIs over the same objects. They are stored as core/v1 has them.
+
+use crate::json::{at, put, put_or_take, take};
+use serde_json::Value;
+
+/// core/v1 name, events.k8s.io/v1 name.
+const NAMES: [(&str, &str); 6] = [
+    ("involvedObject", "regarding"),
+    ("message", "note"),
+    ("source", "deprecatedSource"),
+    ("firstTimestamp", "deprecatedFirstTimestamp"),
+    ("lastTimestamp", "deprecatedLastTimestamp"),
+    ("count", "deprecatedCount"),
+];
+
+/// As events.k8s.io/v1 shows it.
+pub(crate) fn to_new(stored: &Value) -> Value {
+    let mut event = stored.clone();
+    for (old, new) in NAMES {
+        let value = take(&mut event, &[old]).unwrap_or_default();
+        put_or_take(&mut event, &[new], &value);
+    }
+    let reporter = take(&mut event, &["reportingComponent"]).unwrap_or_default();
+    put_or_take(&mut event, &["reportingController"], &reporter);
+    event
+}
+
+/// As it is stored.
+pub(crate) fn to_old(event: &Value) -> Value {
+    let mut stored = event.clone();
+    for (old, new) in NAMES {
+        let value = take(&mut stored, &[new]).unwrap_or_default();
+        put_or_take(&mut stored, &[old], &value);
+    }
+    let reporter = take(&mut stored, &["reportingController"]).unwrap_or_default();
+    put_or_take(&mut stored, &["reportingComponent"], &reporter);
+    if at(&stored, &["involvedObject"]).is_null() {
+        put(&mut stored, &["involvedObject"], Value::Object(serde_json::Map::new()));
+    }
+    put(&mut stored, &["apiVersion"], "v1");
+    stored
+}

@@ -1,0 +1,365 @@
+//! The kinds, one row each: a kind is data, not code.
+
+use crate::crd::Custom;
+use crate::table::{Column, columns};
+use crate::typed::{self, Typed};
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The switches in which kinds differ.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ways {
+    /// A PUT of what is not there creates it.
+    pub(crate) create_on_update: bool,
+    /// A PUT without resourceVersion overwrites whatever is stored.
+    pub(crate) unconditional_update: bool,
+    /// DELETE answers with the object instead of a `Status`.
+    pub(crate) returns_deleted: bool,
+    /// `metadata.generation` counts changes of the spec.
+    pub(crate) generation: bool,
+    /// Deleting takes a grace period (pods).
+    pub(crate) graceful: bool,
+}
+
+/// A kind.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) group: Cow<'static, str>,
+    pub(crate) version: Cow<'static, str>,
+    pub(crate) plural: Cow<'static, str>,
+    pub(crate) singular: Cow<'static, str>,
+    pub(crate) kind: Cow<'static, str>,
+    pub(crate) list_kind: Cow<'static, str>,
+    pub(crate) short_names: Vec<Cow<'static, str>>,
+    pub(crate) categories: Vec<Cow<'static, str>>,
+    pub(crate) namespaced: bool,
+    /// Its subresources.
+    pub(crate) subresources: Vec<Subresource>,
+    pub(crate) ways: Ways,
+    /// Reads an object as its Go type would: unknown fields go, wrong types are refused.
+    pub(crate) typed: Option<Typed>,
+    /// What a CRD says of it.
+    pub(crate) custom: Option<Custom>,
+    pub(crate) columns: Vec<Column>,
+    /// Under what its objects are stored; two versions of one kind share it.
+    pub(crate) storage: Arc<str>,
+    /// Only POST, and nothing is stored.
+    pub(crate) create_only: bool,
+}
+
+/// A path below an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subresource {
+    Status,
+    Scale,
+    Eviction,
+    Binding,
+    /// A namespace's `finalize`.
+    Finalize,
+}
+
+impl Subresource {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Scale => "scale",
+            Self::Eviction => "eviction",
+            Self::Binding => "binding",
+            Self::Finalize => "finalize",
+        }
+    }
+}
+
+impl Kind {
+    /// `leases.coordination.k8s.io`.
+    pub(crate) fn qualified(&self) -> String {
+        crate::failure::qualified(&self.plural, &self.group)
+    }
+
+    /// `coordination.k8s.io/v1`.
+    pub(crate) fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_string()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// The subresource of this name.
+    pub(crate) fn subresource(&self, name: &str) -> Option<Subresource> {
+        self.subresources.iter().copied().find(|sub| sub.as_str() == name)
+    }
+
+    pub(crate) fn is_custom(&self) -> bool {
+        self.custom.is_some()
+    }
+
+    /// Whether this row is a built-in kind of this plural.
+    pub(crate) fn is(&self, plural: &str) -> bool {
+        self.custom.is_none() && self.plural == plural
+    }
+
+    /// The verbs of the kind itself, as discovery tells them.
+    pub(crate) fn verbs(&self) -> &'static [&'static str] {
+        if self.create_only {
+            return &["create"];
+        }
+        &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+    }
+
+    /// A stored object as this version of the kind shows it.
+    pub(crate) fn shown(&self, stored: &Value) -> Value {
+        let mut object = if self.is_new_event() { crate::event::to_new(stored) } else { stored.clone() };
+        crate::json::put(&mut object, &["apiVersion"], self.api_version());
+        crate::json::put(&mut object, &["kind"], self.kind.as_ref());
+        object
+    }
+
+    /// An object of this version as it is stored.
+    pub(crate) fn stored(&self, object: Value) -> Value {
+        if self.is_new_event() { crate::event::to_old(&object) } else { object }
+    }
+
+    fn is_new_event(&self) -> bool {
+        self.group == "events.k8s.io"
+    }
+}
+
+/// All kinds the server knows.
+#[derive(Debug, Default)]
+pub(crate) struct Kinds(BTreeMap<(String, String), Vec<Arc<Kind>>>);
+
+impl Kinds {
+    pub(crate) fn built_in() -> Self {
+        let mut kinds = Self::default();
+        for kind in rows() {
+            kinds.add(kind);
+        }
+        kinds
+    }
+
+    /// Adds a kind in the place of one of the same name.
+    pub(crate) fn add(&mut self, kind: Kind) {
+        let rows = self.0.entry((kind.group.to_string(), kind.version.to_string())).or_default();
+        rows.retain(|row| row.plural != kind.plural);
+        rows.push(Arc::new(kind));
+    }
+
+    /// Removes the kinds a CRD made.
+    pub(crate) fn remove(&mut self, group: &str, plural: &str) {
+        for ((in_group, _), rows) in &mut self.0 {
+            if in_group == group {
+                rows.retain(|row| row.plural != plural || !row.is_custom());
+            }
+        }
+        self.0.retain(|_, rows| !rows.is_empty());
+    }
+
+    pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Kind>> {
+        let rows = self.0.get(&(group.to_owned(), version.to_owned()))?;
+        rows.iter().find(|row| row.plural == plural).cloned()
+    }
+
+    /// The built-in or custom kind of this plural, in any version.
+    pub(crate) fn of_plural(&self, group: &str, plural: &str) -> Option<Arc<Kind>> {
+        self.all().find(|kind| kind.group == group && kind.plural == plural).cloned()
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Kind>> {
+        self.0.values().flatten()
+    }
+
+    /// The versions of a group, or of all, with their kinds.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = (&str, &str, &[Arc<Kind>])> {
+        self.0.iter().map(|((group, version), rows)| (group.as_str(), version.as_str(), rows.as_slice()))
+    }
+}
+
+const CREATES: Ways = Ways {
+    create_on_update: true,
+    unconditional_update: false,
+    returns_deleted: false,
+    generation: false,
+    graceful: false,
+};
+const PLAIN: Ways = Ways { create_on_update: false, unconditional_update: true, ..CREATES };
+const BOTH: Ways = Ways { unconditional_update: true, ..CREATES };
+const RETURNED: Ways = Ways { returns_deleted: true, ..PLAIN };
+const COUNTED: Ways = Ways { generation: true, ..PLAIN };
+const POD: Ways = Ways { returns_deleted: true, graceful: true, ..COUNTED };
+const SERVICE: Ways = Ways { returns_deleted: true, ..BOTH };
+/// Of kinds made by a CRD.
+pub(crate) const CUSTOM: Ways = Ways { create_on_update: false, generation: true, ..CREATES };
+
+struct Row {
+    group: &'static str,
+    plural: &'static str,
+    singular: &'static str,
+    kind: &'static str,
+    short: &'static [&'static str],
+    namespaced: bool,
+    subresources: &'static [Subresource],
+    ways: Ways,
+    typed: Typed,
+}
+
+/// The built-in kinds, all of version v1.
+fn rows() -> Vec<Kind> {
+    use Subresource::{Binding, Eviction, Finalize, Scale, Status};
+    let row = |group, plural, singular, kind, short, namespaced, subresources, ways, typed| Row {
+        group,
+        plural,
+        singular,
+        kind,
+        short,
+        namespaced,
+        subresources,
+        ways,
+        typed,
+    };
+    const APPS: &[Subresource] = &[Status, Scale];
+    [
+        row("", "pods", "pod", "Pod", &["po"], true, &[Status, Eviction, Binding], POD, typed::POD),
+        row("", "nodes", "node", "Node", &["no"], false, &[Status], PLAIN, typed::NODE),
+        row(
+            "",
+            "namespaces",
+            "namespace",
+            "Namespace",
+            &["ns"],
+            false,
+            &[Status, Finalize],
+            RETURNED,
+            typed::NAMESPACE,
+        ),
+        row("", "services", "service", "Service", &["svc"], true, &[Status], SERVICE, typed::SERVICE),
+        row("", "endpoints", "endpoints", "Endpoints", &["ep"], true, &[], BOTH, typed::ENDPOINTS),
+        row("", "events", "event", "Event", &["ev"], true, &[], BOTH, typed::EVENT),
+        row(
+            "",
+            "serviceaccounts",
+            "serviceaccount",
+            "ServiceAccount",
+            &["sa"],
+            true,
+            &[],
+            RETURNED,
+            typed::SERVICE_ACCOUNT,
+        ),
+        row("", "configmaps", "configmap", "ConfigMap", &["cm"], true, &[], PLAIN, typed::CONFIG_MAP),
+        row("events.k8s.io", "events", "event", "Event", &["ev"], true, &[], BOTH, typed::NEW_EVENT),
+        row(
+            "discovery.k8s.io",
+            "endpointslices",
+            "endpointslice",
+            "EndpointSlice",
+            &[],
+            true,
+            &[],
+            COUNTED,
+            typed::ENDPOINT_SLICE,
+        ),
+        row("coordination.k8s.io", "leases", "lease", "Lease", &[], true, &[], CREATES, typed::LEASE),
+        row(
+            "apps",
+            "deployments",
+            "deployment",
+            "Deployment",
+            &["deploy"],
+            true,
+            APPS,
+            COUNTED,
+            typed::DEPLOYMENT,
+        ),
+        row(
+            "apps",
+            "replicasets",
+            "replicaset",
+            "ReplicaSet",
+            &["rs"],
+            true,
+            APPS,
+            COUNTED,
+            typed::REPLICA_SET,
+        ),
+        row(
+            "apps",
+            "statefulsets",
+            "statefulset",
+            "StatefulSet",
+            &["sts"],
+            true,
+            APPS,
+            COUNTED,
+            typed::STATEFUL_SET,
+        ),
+        row(
+            "apiextensions.k8s.io",
+            "customresourcedefinitions",
+            "customresourcedefinition",
+            "CustomResourceDefinition",
+            &["crd", "crds"],
+            false,
+            &[Status],
+            Ways { unconditional_update: false, ..COUNTED },
+            typed::CRD,
+        ),
+        row(
+            "authorization.k8s.io",
+            "selfsubjectaccessreviews",
+            "selfsubjectaccessreview",
+            "SelfSubjectAccessReview",
+            &[],
+            false,
+            &[],
+            PLAIN,
+            typed::ACCESS_REVIEW,
+        ),
+    ]
+    .into_iter()
+    .map(kind)
+    .collect()
+}
+
+fn kind(row: Row) -> Kind {
+    let in_all = ["pods", "services", "deployments", "replicasets", "statefulsets"].contains(&row.plural);
+    let storage = if row.plural == "events" {
+        "events".to_owned()
+    } else {
+        crate::failure::qualified(row.plural, row.group)
+    };
+    Kind {
+        group: row.group.into(),
+        version: "v1".into(),
+        plural: row.plural.into(),
+        singular: row.singular.into(),
+        kind: row.kind.into(),
+        list_kind: format!("{}List", row.kind).into(),
+        short_names: row.short.iter().map(|name| (*name).into()).collect(),
+        categories: if in_all { vec!["all".into()] } else { Vec::new() },
+        namespaced: row.namespaced,
+        subresources: row.subresources.to_vec(),
+        ways: row.ways,
+        typed: Some(row.typed),
+        custom: None,
+        columns: columns(row.plural),
+        storage: storage.as_str().into(),
+        create_only: row.plural == "selfsubjectaccessreviews",
+    }
+}
+
+/// `apiVersion` and `kind` of an object, for error texts.
+pub(crate) fn said_kind(object: &Value) -> (String, String) {
+    let of = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    (of("apiVersion"), of("kind"))
+}
+
+/// A list of a kind, without its items.
+pub(crate) fn list_head(kind: &Kind, version: u64) -> Value {
+    json!({
+        "apiVersion": kind.api_version(), "kind": kind.list_kind,
+        "metadata": {"resourceVersion": version.to_string()}, "items": [],
+    })
+}

@@ -1,0 +1,81 @@
+//! PATCH: merge, strategic merge and JSON patches; an apply goes its own way.
+
+use super::update::check_name;
+use super::{ApiServer, Place};
+use crate::decode::{self, Unknown};
+use crate::failure::{Failure, FieldError};
+use crate::json::{at, put};
+use crate::message::{Answer, Reply, Request};
+use crate::patch;
+use crate::route::Target;
+use serde_json::{Value, json};
+
+const JSON_PATCH: &str = "application/json-patch+json";
+const MERGE: &str = "application/merge-patch+json";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+const APPLY: &str = "application/apply-patch+yaml";
+
+impl ApiServer {
+    pub(super) fn patch(&mut self, request: &Request, target: &Target) -> Result<Reply, Failure> {
+        let kind = &target.kind;
+        let media = request.content_type.split(';').next().unwrap_or_default().trim();
+        let known: &[&str] = if kind.is_custom() {
+            &[JSON_PATCH, MERGE, APPLY]
+        } else {
+            &[JSON_PATCH, MERGE, STRATEGIC, APPLY]
+        };
+        if !known.contains(&media) {
+            return Err(Failure::unsupported_media(known));
+        }
+        if media == APPLY {
+            return self.apply(request, target);
+        }
+        let place = Place::from(target);
+        let existing = self.stored(&place)?;
+        let body: Value = serde_json::from_slice(&request.body)
+            .map_err(|why| Failure::bad_request(format!("error decoding patch: {why}")))?;
+        let mut patched = kind.shown(&existing);
+        match media {
+            JSON_PATCH => patch::json(&mut patched, &body)?,
+            MERGE => patch::merge(&mut patched, &body),
+            _ => patch::strategic(&mut patched, &body, "")?,
+        }
+        // Removing the version asks for nothing but the newest.
+        if at(&patched, &["metadata", "resourceVersion"]).is_null() {
+            put(
+                &mut patched,
+                &["metadata", "resourceVersion"],
+                at(&existing, &["metadata", "resourceVersion"]).clone(),
+            );
+        }
+        check_name(&place, &patched)?;
+        let shown = patched.to_string();
+        let shaped = decode::shape(kind, patched)?;
+        let mut warnings = Vec::new();
+        judge_patch(&shaped.unknown, &shown, decode::field_validation(request)?, &mut warnings)?;
+        let intent = self.intent(request, &place);
+        let stored = self.update_object(&place, &existing, shaped.object, &intent)?;
+        Ok(Reply::Json(Answer { warnings, ..Answer::new(200, kind.shown(&stored)) }))
+    }
+}
+
+/// A patch with unknown fields is refused in other words than an object.
+fn judge_patch(
+    unknown: &[String],
+    patched: &str,
+    judgement: Unknown,
+    warnings: &mut Vec<String>,
+) -> Result<(), Failure> {
+    let texts: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
+    match judgement {
+        Unknown::Refuse if !texts.is_empty() => {
+            let why = format!("strict decoding error: {}", texts.join(", "));
+            Err(Failure::invalid("", "", "", &[FieldError::invalid("patch", &json!(patched), &why)]))
+        }
+        Unknown::Warn => {
+            warnings.extend(texts);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,288 @@
+//! get, list and watch.
+
+use super::{ApiServer, Place};
+use crate::failure::{Failure, FieldError};
+use crate::json::put;
+use crate::kinds::{Kind, list_head};
+use crate::message::{Reply, Request};
+use crate::route::Target;
+use crate::selector::Selector;
+use crate::store::Objects;
+use crate::table::{TableWish, table};
+use crate::watch::Watch;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a version given with a list is meant.
+enum At {
+    Newest,
+    Exactly(u64),
+}
+
+/// Where a list goes on: at which version, behind which key.
+struct Continue {
+    version: u64,
+    after: String,
+}
+
+impl Continue {
+    fn token(&self) -> String {
+        let text = format!("{}\n{}", self.version, self.after);
+        text.bytes().fold(String::new(), |token, byte| token + &format!("{byte:02x}"))
+    }
+
+    fn parse(token: &str) -> Result<Self, Failure> {
+        let wrong = || Failure::bad_request("continue key is not valid");
+        let digits: Vec<char> = token.chars().collect();
+        let bytes: Option<Vec<u8>> = digits
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok())
+            .collect();
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(wrong)?;
+        let (version, after) = text.split_once('\n').ok_or_else(wrong)?;
+        Ok(Self { version: version.parse().map_err(|_| wrong())?, after: after.to_owned() })
+    }
+}
+
+/// A version of a query; `None` where it is missing.
+fn version(request: &Request) -> Result<Option<u64>, Failure> {
+    match request.param("resourceVersion") {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| {
+            let error =
+                FieldError::invalid("resourceVersion", &json!(text), "strconv.ParseUint: invalid syntax");
+            Failure::invalid("meta.k8s.io", "ListOptions", "", &[error])
+        }),
+    }
+}
+
+fn check_list_options(request: &Request, watch: bool) -> Result<(), Failure> {
+    let found = request.param("resourceVersionMatch");
+    let initial = request.flag("sendInitialEvents").is_some();
+    let mut errors = Vec::new();
+    let mut forbid = |field: &str, why: &str| errors.push(FieldError::forbidden(field, why));
+    if watch {
+        if initial && found != "NotOlderThan" {
+            forbid(
+                "resourceVersionMatch",
+                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            );
+        }
+        if !found.is_empty() && !initial {
+            forbid(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            );
+        }
+    } else {
+        if !found.is_empty() && request.param("resourceVersion").is_empty() {
+            forbid(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden unless resourceVersion is provided",
+            );
+        }
+        if !found.is_empty() && !request.param("continue").is_empty() {
+            forbid("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
+        }
+        if found == "Exact" && request.param("resourceVersion") == "0" {
+            forbid(
+                "resourceVersionMatch",
+                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+            );
+        }
+        if initial {
+            forbid("sendInitialEvents", "sendInitialEvents is forbidden for list");
+        }
+    }
+    if !found.is_empty() && found != "Exact" && found != "NotOlderThan" {
+        let known = ["Exact", "NotOlderThan", ""].map(str::to_owned);
+        errors.push(FieldError::not_supported("resourceVersionMatch", &json!(found), &known));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Failure::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
+}
+
+/// Whether the first media type wanted is metadata alone.
+fn partial(accept: &str) -> bool {
+    accept.split(',').next().is_some_and(|media| media.contains("as=PartialObjectMetadata"))
+}
+
+fn partial_object(object: &Value) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+        "metadata": crate::json::at(object, &["metadata"]),
+    })
+}
+
+impl ApiServer {
+    pub(super) fn get(&mut self, request: &Request, target: &Target) -> Result<Reply, Failure> {
+        let kind = &target.kind;
+        if let Some(wanted) = version(request)?.filter(|wanted| *wanted > self.store.version()) {
+            return Err(Failure::too_large_version(wanted, self.store.version()));
+        }
+        let stored = self.stored(&Place::from(target))?;
+        Ok(Reply::ok(match TableWish::of(&request.accept, request.param("includeObject")) {
+            Some(wish) => {
+                let meta =
+                    json!({"resourceVersion": crate::json::at(&stored, &["metadata", "resourceVersion"])});
+                table(kind, &[&stored], &meta, &wish, self.now_ms())
+            }
+            None if partial(&request.accept) => partial_object(&stored),
+            None => kind.shown(&stored),
+        }))
+    }
+
+    /// The stored object of a place, or 404.
+    pub(super) fn stored(&self, place: &Place) -> Result<Arc<Value>, Failure> {
+        let found = self.store.get(&place.kind.storage, &place.key()).cloned();
+        found.ok_or_else(|| Failure::not_found(&place.kind, &place.name))
+    }
+
+    pub(super) fn list(&mut self, request: &Request, target: &Target) -> Result<Reply, Failure> {
+        check_list_options(request, false)?;
+        let kind = &target.kind;
+        let selector = Selector::parse(kind, request.param("labelSelector"), request.param("fieldSelector"))?;
+        let limit: usize = request.param("limit").parse().unwrap_or(0);
+        let go_on = match request.param("continue") {
+            "" => None,
+            token => Some(Continue::parse(token)?),
+        };
+        let (at, shown_version) = self.list_at(request, go_on.as_ref(), limit)?;
+        let objects = self.objects_of(kind, &at)?;
+        let inside = |key: &Arc<str>| {
+            let here = key.split_once('/').map_or("", |(namespace, _)| namespace);
+            target.namespace.is_empty() || here == target.namespace
+        };
+        let behind = |key: &Arc<str>| go_on.as_ref().is_none_or(|from| **key > *from.after);
+        let all: Vec<(&Arc<str>, &Arc<Value>)> = objects
+            .iter()
+            .filter(|(key, object)| inside(key) && behind(key) && selector.matches(object))
+            .collect();
+        let page = if limit == 0 { all.len() } else { limit.min(all.len()) };
+        let mut list = list_head(kind, shown_version);
+        if let (true, Some((last, _))) = (page < all.len(), all.get(page.saturating_sub(1))) {
+            let next = Continue { version: shown_version, after: last.to_string() };
+            put(&mut list, &["metadata", "continue"], next.token());
+            // With a selector nobody has counted the rest.
+            if selector.is_empty() {
+                put(&mut list, &["metadata", "remainingItemCount"], all.len() - page);
+            }
+        }
+        let items: Vec<&Value> = all.into_iter().take(page).map(|(_, object)| object.as_ref()).collect();
+        if let Some(wish) = TableWish::of(&request.accept, request.param("includeObject")) {
+            let meta = crate::json::at(&list, &["metadata"]).clone();
+            return Ok(Reply::ok(table(kind, &items, &meta, &wish, self.now_ms())));
+        }
+        if partial(&request.accept) {
+            put(&mut list, &["kind"], "PartialObjectMetadataList");
+            put(&mut list, &["apiVersion"], "meta.k8s.io/v1");
+            put(&mut list, &["items"], items.into_iter().map(partial_object).collect::<Vec<_>>());
+            return Ok(Reply::ok(list));
+        }
+        put(&mut list, &["items"], items.into_iter().map(|item| list_item(kind, item)).collect::<Vec<_>>());
+        Ok(Reply::ok(list))
+    }
+
+    /// From when a list is, and the version it shows.
+    fn list_at(
+        &self,
+        request: &Request,
+        go_on: Option<&Continue>,
+        limit: usize,
+    ) -> Result<(At, u64), Failure> {
+        let newest = self.store.version();
+        if let Some(go_on) = go_on {
+            if !matches!(request.param("resourceVersion"), "" | "0") {
+                let why = "specifying resource version is not allowed when using continue";
+                return Err(Failure::bad_request(why));
+            }
+            return Ok((At::Exactly(go_on.version), go_on.version));
+        }
+        let Some(wanted) = version(request)?.filter(|wanted| *wanted > 0) else {
+            return Ok((At::Newest, newest));
+        };
+        if wanted > newest {
+            return Err(Failure::too_large_version(wanted, newest));
+        }
+        let exact = match request.param("resourceVersionMatch") {
+            "Exact" => true,
+            // Before there was a match, a limit with a version meant exactly that version.
+            "" => limit > 0,
+            _ => false,
+        };
+        Ok(if exact { (At::Exactly(wanted), wanted) } else { (At::Newest, newest) })
+    }
+
+    fn objects_of(&self, kind: &Kind, at: &At) -> Result<Objects, Failure> {
+        match at {
+            At::Newest => {
+                Ok(self.store.objects(&kind.storage).map(|(key, object)| (key.clone(), object.clone())).collect())
+            }
+            At::Exactly(version) => self.store.objects_at(&kind.storage, *version).ok_or_else(|| {
+                Failure::expired(
+                    "The provided continue parameter is too old to display a consistent list result. You can start \
+                     a new list without the continue parameter.",
+                )
+            }),
+        }
+    }
+
+    pub(super) fn watch(&mut self, request: &Request, target: &Target) -> Result<Reply, Failure> {
+        check_list_options(request, true)?;
+        let kind = &target.kind;
+        let mut fields = request.param("fieldSelector").to_owned();
+        if !target.name.is_empty() {
+            fields = format!("metadata.name={}", target.name);
+        }
+        let selector = Selector::parse(kind, request.param("labelSelector"), &fields)?;
+        let newest = self.store.version();
+        let wanted = version(request)?;
+        let (from, first) = match (request.flag("sendInitialEvents"), wanted.unwrap_or(0)) {
+            (Some(true), wanted) if wanted > newest => {
+                return Err(Failure::too_large_version(wanted, newest));
+            }
+            (Some(true), _) | (None, 0) => (newest, true),
+            (Some(false), 0) => (newest, false),
+            (_, version) => (version, false),
+        };
+        // Old enough to be forgotten: the real server says so in the stream, with a 200 before it.
+        let mut initial = VecDeque::new();
+        if first {
+            let inside = |key: &str| {
+                target.namespace.is_empty()
+                    || key.split_once('/').is_some_and(|(namespace, _)| namespace == target.namespace)
+            };
+            let objects = self.store.objects(&kind.storage);
+            initial.extend(
+                objects
+                    .filter(|(key, object)| inside(key) && selector.matches(object))
+                    .map(|(_, object)| object.clone()),
+            );
+        }
+        let bookmarks = request.flag("allowWatchBookmarks") == Some(true);
+        let seconds = request.param("timeoutSeconds").parse::<u64>().ok().filter(|seconds| *seconds > 0);
+        Ok(Reply::Watch(Box::new(Watch {
+            kind: kind.clone(),
+            namespace: target.namespace.clone(),
+            selector,
+            cursor: from,
+            first: initial,
+            first_ends: request.flag("sendInitialEvents") == Some(true) && bookmarks,
+            bookmarks,
+            timeout: seconds.map(Duration::from_secs),
+            table: TableWish::of(&request.accept, request.param("includeObject")),
+            ended: false,
+        })))
+    }
+}
+
+/// An item of a list: the built-in kinds leave out what the list says already.
+fn list_item(kind: &Kind, stored: &Value) -> Value {
+    let mut item = kind.shown(stored);
+    if !kind.is_custom() {
+        crate::json::take(&mut item, &["apiVersion"]);
+        crate::json::take(&mut item, &["kind"]);
+    }
+    item
+}
