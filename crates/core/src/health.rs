@@ -70,6 +70,8 @@ pub struct Health {
     last_success: Option<Duration>,
     row: Option<FailureRow>,
     last_error: Option<Arc<str>>,
+    /// Failures were forgotten and nothing was heard since: no proof against it, but none that it answers either.
+    unconfirmed: bool,
 }
 
 /// Failures since the last success.
@@ -94,6 +96,7 @@ impl Health {
                 self.last_success = Some(report.sent);
                 self.row = None;
                 self.last_error = None;
+                self.unconfirmed = false;
             }
             Outcome::TimedOut if !report.vantage => self.last_error.clone_from(&report.detail),
             failure => {
@@ -105,7 +108,13 @@ impl Health {
 
     /// The replica stood still: what was counted before proves nothing any more.
     pub fn forget_failures(&mut self) {
+        self.unconfirmed |= self.row.is_some();
         self.row = None;
+    }
+
+    /// Whether its newest counted report, forgotten or not, was a success.
+    pub fn answers(&self) -> bool {
+        self.answered && self.row.is_none() && !self.unconfirmed
     }
 
     /// The verdict. `armed`: whether failures count, see [`Health::has_answered`]; `threshold`: failures in a row.

@@ -104,7 +104,8 @@ fn seeds_of_the_day() {
     let begun = Instant::now();
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let first = u64::try_from(clock.as_nanos() % 1_000_000_007).expect("small") + 1_000_000;
-    let count = (first..).take_while(|seed| begun.elapsed() < MORE_FOR && drive(*seed, false).steps > 0).count();
+    let count =
+        (first..).take_while(|seed| begun.elapsed() < MORE_FOR && drive(*seed, false).steps > 0).count();
     eprintln!("{count} seeds from {first}");
 }
 

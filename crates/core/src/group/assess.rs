@@ -14,12 +14,12 @@ use std::time::Duration;
 const BACK_WINDOW: Duration = Duration::from_secs(30);
 
 /// Brings what follows from the views up to date.
-pub(super) fn refresh(group: &mut Group, now: Duration) {
+pub(super) fn refresh(group: &mut Group, spec: &GroupSpec, now: Duration) {
     expire_unlisted(group, now);
     note_nodes(group, now);
     note_critical_containers(group);
     group.detection.probing_since.get_or_insert(now);
-    note_fitness(group, now);
+    note_fitness(group, spec, now);
 }
 
 /// A holder that only a live read knew, and of which the watch has not told since, must be read again.
@@ -36,9 +36,11 @@ fn expire_unlisted(group: &mut Group, now: Duration) {
 }
 
 /// Since when each member has been fit, which clears penalties and allows failback.
-fn note_fitness(group: &mut Group, now: Duration) {
-    let fit: Vec<(Uid, bool)> =
-        group.all_members().map(|member| (member.uid.clone(), is_healthy(group, member))).collect();
+fn note_fitness(group: &mut Group, spec: &GroupSpec, now: Duration) {
+    let fit: Vec<(Uid, bool)> = group
+        .all_members()
+        .map(|member| (member.uid.clone(), is_healthy(group, member) && is_heard(group, spec, member, now)))
+        .collect();
     group.detection.fit_since.retain(|uid, _| fit.iter().any(|(other, healthy)| other == uid && *healthy));
     for (uid, healthy) in fit {
         if healthy {
@@ -55,6 +57,16 @@ fn note_fitness(group: &mut Group, now: Duration) {
     group.penalties.retain(|_, penalty| penalty.is_active());
 }
 
+/// Whether it answered lately, where answers can be had: a replica that is blind to a member must not take its silence for
+/// health, else a seat that others took from that member would go back to it again and again.
+fn is_heard(group: &Group, spec: &GroupSpec, member: &MemberView, now: Duration) -> bool {
+    if !armed(group) || super::probes::target(group, spec, member).is_err() {
+        return true;
+    }
+    let newest = group.detection.health.get(&member.uid).and_then(crate::health::Health::last_success);
+    newest.is_some_and(|sent| sent + spec.timing.period * 2 + spec.timing.timeout >= now)
+}
+
 fn is_healthy(group: &Group, member: &MemberView) -> bool {
     fitness(group, member).is_none() && !doubtful(group, &member.uid)
 }
@@ -64,10 +76,12 @@ fn note_nodes(group: &mut Group, now: Duration) {
     let Some(nodes) = &group.nodes else { return };
     let detection = &mut group.detection;
     for (name, state) in &nodes.nodes {
-        if matches!(state, NodeState::Ready { .. }) {
+        if let NodeState::Ready { since_ms } = state {
             let was_silent = detection.node_silent.remove(name);
-            if was_silent || !detection.node_ready_seen.contains_key(name) {
-                detection.node_ready_seen.insert(name.clone(), now);
+            // Another time than before: it was silent between two looks.
+            let is_known = detection.node_ready_seen.get(name).is_some_and(|(_, since)| since == since_ms);
+            if was_silent || !is_known {
+                detection.node_ready_seen.insert(name.clone(), (now, *since_ms));
             }
         } else {
             detection.node_silent.insert(name.clone());
@@ -131,7 +145,7 @@ pub(super) fn standing(group: &mut Group, member: &MemberView, now: Duration) ->
         .node
         .as_ref()
         .and_then(|name| group.detection.node_ready_seen.get(name))
-        .map(|seen| *seen + BACK_WINDOW)
+        .map(|(seen, _)| *seen + BACK_WINDOW)
         .filter(|until| now < *until);
     if let Some(until) = back_until.filter(|_| !member.ready) {
         group.wake_at(until);
@@ -166,10 +180,11 @@ pub(super) fn as_candidate<'a>(
     member: &'a MemberView,
     incumbent: Option<&Uid>,
 ) -> Candidate<'a> {
+    let answers = group.detection.health.get(&member.uid).is_some_and(crate::health::Health::answers);
     let confidence = match verdict(group, &member.uid) {
         _ if doubtful(group, &member.uid) => Confidence::Doubtful,
-        Verdict::Healthy => Confidence::Answers,
-        Verdict::Unknown | Verdict::Unhealthy(_) => Confidence::Untried,
+        Verdict::Healthy if answers => Confidence::Answers,
+        Verdict::Healthy | Verdict::Unknown | Verdict::Unhealthy(_) => Confidence::Untried,
     };
     let preferred = group.nodes.as_ref().zip(member.node.as_ref());
     Candidate {

@@ -15,8 +15,10 @@ use std::time::Duration;
 
 /// How long a replica that is not the lead waits for the lead to act.
 pub(super) const HEAD_START: Duration = Duration::from_millis(200);
-/// How long a live read stays good.
+/// How long a live read stays good once it is answered, and since it was sent: the answer may have waited for a replica that
+/// stood still.
 const READ_LASTS: Duration = Duration::from_secs(1);
+const READ_SENT: Duration = Duration::from_secs(3);
 /// Vetoes of peers that are heeded in a row.
 const MOST_VETOES: u32 = 3;
 /// Facts remembered as used.
@@ -165,7 +167,7 @@ fn read(group: &mut Group, now: Duration, pods: &[MemberRef], since: Duration, a
 }
 
 fn read_is_stale(read: &Read, now: Duration) -> bool {
-    read.done.is_some_and(|done| done + READ_LASTS < now)
+    read.sent + READ_SENT < now || read.done.is_some_and(|done| done + READ_LASTS < now)
 }
 
 fn pursue(group: &mut Group, spec: &GroupSpec, now: Now, intent: &Intent, actions: &mut Vec<Action>) {

@@ -67,6 +67,8 @@ struct SeatKnowledge {
     /// The watch contradicts what is known, or a write's outcome is open: a live read settles it, if it was asked for
     /// after this ticket. One asked for before may have missed what raised the doubt.
     doubt: Option<Ticket>,
+    /// The newest live read that was taken in: answers to older questions say nothing new.
+    read: Option<Ticket>,
     /// The newest resourceVersion seen: what a watch tells late is not a new seat.
     newest: Option<Rv>,
     /// resourceVersions of slices that claimed a newer term or another seat before the seat was last read live.
@@ -93,11 +95,12 @@ struct Detection {
     known_critical: BTreeMap<Uid, Arc<str>>,
     /// Since when each member has been fit without a doubt.
     fit_since: BTreeMap<Uid, Duration>,
-    node_ready_seen: BTreeMap<Arc<str>, Duration>,
+    /// When each node was seen to have become Ready, and since when it says so itself.
+    node_ready_seen: BTreeMap<Arc<str>, (Duration, Option<i64>)>,
     node_silent: BTreeSet<Arc<str>>,
-    /// Read live as gone, though the watch still lists them.
-    gone: BTreeSet<Uid>,
-    /// Certainly gone: the watch dropped them, or they were read live as gone. UIDs do not come back.
+    /// Read live as gone, though a watch that is behind may still list them. UIDs do not come back.
+    gone: VecDeque<Uid>,
+    /// Gone: the watch dropped them (and may list them again, if it was for their labels), or they were read live as gone.
     departed: VecDeque<Uid>,
     /// A holder that was read live before the watch told of it, and until when that is believed.
     unlisted: Option<(Uid, Duration)>,
@@ -117,6 +120,7 @@ impl Group {
             seat: SeatKnowledge {
                 state: SeatState::Unread,
                 doubt: None,
+                read: None,
                 newest: None,
                 settled_slices: BTreeSet::new(),
                 last_good: None,
@@ -151,7 +155,7 @@ impl Group {
         self.wake = None;
         let mut actions = Vec::new();
         if let Some(spec) = self.ready_spec() {
-            assess::refresh(self, now.mono);
+            assess::refresh(self, &spec, now.mono);
             probes::forget_unprobed(self, &spec);
             let decision = decide::decide(self, &spec, now);
             change::drive(self, &spec, now, &decision, &mut actions);

@@ -7,7 +7,7 @@ use crate::ids::{Now, Rv, Uid};
 use crate::observation::{GroupView, Live, Observation, WriteError};
 use crate::seat::{SeatRecord, SeatState};
 use crate::view::{MemberView, ServiceFound, ServiceView};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// How long a holder read live is believed before the watch must list it; then it is read again.
@@ -79,7 +79,6 @@ fn note_members(group: &mut Group, now: Duration, members: Vec<MemberView>) {
     let known = group.members.take().unwrap_or_default();
     let detection = &mut group.detection;
     let listed = |uid: &Uid| members.iter().any(|member| member.uid == *uid);
-    detection.gone.retain(listed);
     detection.departed.retain(|uid| !listed(uid) || detection.gone.contains(uid));
     detection.unlisted.take_if(|(uid, _)| listed(uid));
     let unlisted = detection.unlisted.as_ref().filter(|(_, until)| now < *until).map(|(uid, _)| uid.clone());
@@ -240,10 +239,16 @@ fn note_handover(group: &mut Group, now: Duration, record: &SeatRecord) {
 /// What was read live wins, unless the question is older than what is known by now. Returns which pods were covered.
 fn note_live(group: &mut Group, now: Duration, ticket: Ticket, live: Live) -> Vec<Uid> {
     if change::is_reading(group, ticket) && group.seat.doubt.is_none_or(|doubted| ticket > doubted) {
+        group.seat.read = Some(ticket);
         note_live_seat(group, now, live.seat);
-    } else {
-        // A late answer is worth what a watch that may lag is worth.
+    } else if group.seat.read.is_none_or(|read| ticket > read) {
+        // A late answer is worth what a watch that may lag is worth. Any younger question settles what it casts in doubt: were
+        // that to ask for one more, slow answers would keep each other in doubt for ever.
+        let before = group.seat.doubt;
         note_watched_seat(group, now, live.seat);
+        if group.seat.doubt != before {
+            group.seat.doubt = before.max(Some(ticket));
+        }
     }
     let covered = live.pods.iter().map(|(uid, _)| uid.clone()).collect();
     for (uid, pod) in live.pods {
@@ -281,22 +286,23 @@ fn note_live_pod(group: &mut Group, now: Duration, uid: Uid, pod: Option<MemberV
             group.detection.unlisted = Some((uid, now + UNLISTED_LASTS));
         }
         (Some(_), None) => {}
-        (None, had) => {
-            if had.is_some() {
-                members.remove(&uid);
-                group.detection.gone.insert(uid.clone());
-            }
+        (None, _) => {
+            members.remove(&uid);
+            keep(&mut group.detection.gone, uid.clone());
             note_departed(group, uid);
         }
     }
 }
 
 fn note_departed(group: &mut Group, uid: Uid) {
-    let departed = &mut group.detection.departed;
-    if !departed.contains(&uid) {
-        departed.push_back(uid);
-        if departed.len() > DEPARTED_KEPT {
-            departed.pop_front();
+    keep(&mut group.detection.departed, uid);
+}
+
+fn keep(kept: &mut VecDeque<Uid>, uid: Uid) {
+    if !kept.contains(&uid) {
+        kept.push_back(uid);
+        if kept.len() > DEPARTED_KEPT {
+            kept.pop_front();
         }
     }
 }

@@ -64,6 +64,7 @@ impl Asker<'_> {
         }
         let intact = record.sealed().filter(|marks| {
             record.controller.as_deref() == Some(CONTROLLER)
+                && !self.world.history.is_blurred(uid)
                 && self.group.is_some_and(|group| group.uid == marks.group_uid)
         });
         let Some(marks) = intact else { return };
@@ -149,9 +150,15 @@ impl Asker<'_> {
     /// A watch of nodes that is behind the watch of pods makes the node controller's NotReady look like the kubelet's: not
     /// to be known by what the core is told.
     fn was_misled(&self, holder: &Uid) -> bool {
-        let pod = self.knows.pod(holder).and_then(|(_, view)| view.as_ref());
-        let told = pod.and_then(|pod| pod.node.as_ref()).and_then(|node| self.nodes.get(node));
-        told.is_some_and(|node| !node.marked && !node.unrestored)
+        let pod = self.knows.pod(holder).and_then(|(_, view)| view.as_ref()).filter(|pod| !pod.ready);
+        let Some(name) = pod.and_then(|pod| pod.node.as_ref()) else { return false };
+        let told = self.nodes.get(name).is_some_and(|node| !node.marked && !node.unrestored);
+        let truly = self.world.nodes.get(name).is_some_and(|node| {
+            node.marked
+                || node.unrestored
+                || node.turned.is_some_and(|at| at + Duration::from_secs(5) >= self.world.now)
+        });
+        told && truly
     }
 
     fn peers(&self, seat: &SeatWrite) -> Result<(), String> {
@@ -192,7 +199,12 @@ impl Asker<'_> {
     }
 
     /// Everything wrong with writing this slice.
-    pub(super) fn slice(&self, pre: &Precondition, content: &SliceContent, mark: Option<&str>) -> Vec<String> {
+    pub(super) fn slice(
+        &self,
+        pre: &Precondition,
+        content: &SliceContent,
+        mark: Option<&str>,
+    ) -> Vec<String> {
         let mut wrong = Vec::new();
         if matches!(pre, Precondition::Unchanged { .. }) && mark.is_some_and(|name| name != CONTROLLER) {
             wrong.push("I7: the slice is another controller's".into());

@@ -205,7 +205,9 @@ impl Sim {
                 self.tell(index, Observation::Lead(lead), Note::Nothing);
             }
             ReplicaOp::ApiSlow { ms: long } => (replica.api, replica.api_until) = (Api::Slow, now + ms(long)),
-            ReplicaOp::ApiLossy { ms: long } => (replica.api, replica.api_until) = (Api::Lossy, now + ms(long)),
+            ReplicaOp::ApiLossy { ms: long } => {
+                (replica.api, replica.api_until) = (Api::Lossy, now + ms(long))
+            }
             ReplicaOp::ApiDown { ms: long } => (replica.api, replica.api_until) = (Api::Down, now + ms(long)),
             ReplicaOp::ApiRefuses { ms: long } => {
                 (replica.api, replica.api_until) = (Api::Refuses, now + ms(long));
@@ -314,6 +316,7 @@ impl Sim {
             SeatOp::Foreign => record.controller = Some(STRANGER.into()),
             SeatOp::Ours => ours(&mut record),
         }
+        self.world.history.seat_touched(&record);
         self.world.store_seat(record);
     }
 
@@ -426,8 +429,13 @@ impl Sim {
         }
         self.seat(SeatOp::Ours);
         let unaddressed = |pod: &super::world::Pod| pod.view.ips.is_empty();
-        let without: Vec<Arc<str>> =
-            self.world.pods.values().filter(|pod| unaddressed(pod)).map(|pod| pod.view.name.clone()).collect();
+        let without: Vec<Arc<str>> = self
+            .world
+            .pods
+            .values()
+            .filter(|pod| unaddressed(pod))
+            .map(|pod| pod.view.name.clone())
+            .collect();
         for name in without {
             self.world.edit_pod(&name, |view| view.terminating = true);
         }
@@ -488,8 +496,7 @@ fn change_spec(spec: &mut GroupSpec, what: GroupOp) {
             spec.when_no_candidate = if clear { WhenNoCandidate::Clear } else { WhenNoCandidate::Keep };
         }
         GroupOp::Failback(on) => {
-            spec.failback =
-                if on { Failback::AfterDelay(Duration::from_secs(2)) } else { Failback::Never };
+            spec.failback = if on { Failback::AfterDelay(Duration::from_secs(2)) } else { Failback::Never };
         }
         GroupOp::OtherProbe(which) => {
             spec.probe = match which % 3 {

@@ -26,6 +26,8 @@ pub(super) struct History {
     /// The newest genuine stamp of each slice that stands.
     stamps: BTreeMap<Arc<str>, (Uid, Term)>,
     records: BTreeMap<Rv, SeatRecord>,
+    /// Seats whose term a stranger changed while its mark was gone, too: what it was then, nobody can know.
+    blurred: BTreeSet<Uid>,
     holder: Option<Uid>,
     changes: Vec<(Duration, usize)>,
     used: BTreeSet<(usize, FactKey)>,
@@ -46,8 +48,20 @@ impl History {
         self.held.get(&(seat.clone(), term))
     }
 
+    /// The newest term of a seat, as far as it can still be known.
     pub(super) fn highest(&self, seat: &Uid) -> Option<Term> {
-        self.highest.get(seat).copied()
+        self.highest.get(seat).copied().filter(|_| !self.blurred.contains(seat))
+    }
+
+    pub(super) fn is_blurred(&self, seat: &Uid) -> bool {
+        self.blurred.contains(seat)
+    }
+
+    /// A stranger changed the seat.
+    pub(super) fn seat_touched(&mut self, record: &SeatRecord) {
+        if record.marks.is_none() && record.term != self.highest.get(&record.uid).copied() {
+            self.blurred.insert(record.uid.clone());
+        }
     }
 
     /// One of us wrote the seat, and it was stored.
@@ -57,12 +71,11 @@ impl History {
             return;
         };
         let seat = &record.uid;
-        if let Some(highest) = self.highest.get(seat).filter(|highest| term <= **highest) {
+        if let Some(highest) = self.highest(seat).filter(|highest| term <= *highest) {
             self.wrong.push(format!("I3: seat {seat} goes from term {highest} to {term}"));
         }
-        if let Some(other) =
-            self.held.get(&(seat.clone(), term)).filter(|other| **other != marks.holder_uid)
-        {
+        let held = self.held.get(&(seat.clone(), term)).filter(|_| !self.blurred.contains(seat));
+        if let Some(other) = held.filter(|other| **other != marks.holder_uid) {
             self.wrong.push(format!("I3: term {term} of seat {seat} names {other} and {}", marks.holder_uid));
         }
         if !self.seats.contains(seat) {
@@ -97,7 +110,7 @@ impl History {
         let new = (content.seat_uid.clone(), content.term);
         if let Some((seat, term)) = self.stamps.get(service) {
             let age = |uid: &Uid| self.seats.iter().position(|other| other == uid);
-            if *seat == new.0 && *term > new.1 {
+            if *seat == new.0 && *term > new.1 && !self.blurred.contains(seat) {
                 self.wrong.push(format!("I3: slice of {service} goes from term {term} back to {}", new.1));
             } else if age(seat) > age(&new.0) {
                 self.wrong.push(format!("I3: slice of {service} goes from seat {seat} back to {}", new.0));

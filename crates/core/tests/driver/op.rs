@@ -129,7 +129,11 @@ impl What {
     /// For leaving out all of a kind at once.
     pub(super) fn kind(self) -> String {
         let text = format!("{self:?}");
-        text.split(['{', ' ']).next().unwrap_or_default().trim_end_matches(|c: char| !c.is_alphabetic()).into()
+        text.split(['{', ' '])
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches(|c: char| !c.is_alphabetic())
+            .into()
     }
 }
 

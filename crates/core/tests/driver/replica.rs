@@ -7,6 +7,7 @@ use hotstandby_core::group::Group;
 use hotstandby_core::ids::{GroupKey, Now, Uid};
 use hotstandby_core::observation::{GroupView, Observation, WriteError};
 use hotstandby_core::seat::SeatState;
+use hotstandby_core::spec::ProbeKind;
 use hotstandby_core::view::MemberView;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -77,6 +78,8 @@ pub(super) struct Replica {
     pub(super) reached: BTreeMap<Uid, (Duration, Duration, Option<Arc<str>>)>,
     pub(super) reads: BTreeMap<Ticket, Reading>,
     pub(super) view: Option<GroupView>,
+    /// What probes ask.
+    asked: Option<ProbeKind>,
     pub(super) knows: Knowledge,
 }
 
@@ -108,6 +111,7 @@ impl Replica {
             reached: BTreeMap::new(),
             reads: BTreeMap::new(),
             view: None,
+            asked: None,
             knows: Knowledge::default(),
         }
     }
@@ -208,9 +212,10 @@ impl Replica {
     }
 
     pub(super) fn note_group(&mut self, view: &GroupView) {
-        let probe = |view: &GroupView| view.spec.as_ref().ok().map(|spec| spec.probe.clone());
-        if self.view.as_ref().is_some_and(|had| probe(had) != probe(view)) {
+        let probe = view.spec.as_ref().ok().map(|spec| spec.probe.clone());
+        if probe.is_some() && probe != self.asked {
             self.knows.other_question();
+            self.asked = probe;
         }
         self.view = Some(view.clone());
     }

@@ -154,4 +154,3 @@ impl Replica {
         fit && pod.app_ready && pod.app == App::Ok
     }
 }
-

@@ -28,19 +28,68 @@ type Who = (usize, usize);
 
 #[derive(Clone, Debug)]
 pub(super) enum Event {
-    View { who: Who, kind: Kind, version: u64 },
-    Resend { who: Who },
-    Step { who: Who },
-    Observe { who: Who, observation: Box<Observation>, note: Note },
-    ReadPart { who: Who, ticket: Ticket, part: usize },
-    Seat { who: Who, ticket: Ticket, pre: Precondition, seat: Box<SeatWrite>, fact: Option<FactKey>, fate: Fate },
-    Slice { who: Who, write: Box<SliceCall>, fate: Fate },
-    SliceReadBack { who: Who, write: Box<SliceCall>, error: WriteError },
-    Peers { who: Who, ticket: Ticket, uid: Uid, node: Option<Arc<str>>, since: Duration },
-    Relist { who: Who },
-    ProbeEnd { who: Who, target: Box<ProbeTarget>, outcome: Outcome, sent: Duration },
-    Status { answered: Option<hotstandby_core::switchover::Answer>, term: Option<hotstandby_core::ids::Term> },
-    Thaw { index: usize },
+    View {
+        who: Who,
+        kind: Kind,
+        version: u64,
+    },
+    Resend {
+        who: Who,
+    },
+    Step {
+        who: Who,
+    },
+    Observe {
+        who: Who,
+        observation: Box<Observation>,
+        note: Note,
+    },
+    ReadPart {
+        who: Who,
+        ticket: Ticket,
+        part: usize,
+    },
+    Seat {
+        who: Who,
+        ticket: Ticket,
+        pre: Precondition,
+        seat: Box<SeatWrite>,
+        fact: Option<FactKey>,
+        fate: Fate,
+    },
+    Slice {
+        who: Who,
+        write: Box<SliceCall>,
+        fate: Fate,
+    },
+    SliceReadBack {
+        who: Who,
+        write: Box<SliceCall>,
+        error: WriteError,
+    },
+    Peers {
+        who: Who,
+        ticket: Ticket,
+        uid: Uid,
+        node: Option<Arc<str>>,
+        since: Duration,
+    },
+    Relist {
+        who: Who,
+    },
+    ProbeEnd {
+        who: Who,
+        target: Box<ProbeTarget>,
+        outcome: Outcome,
+        sent: Duration,
+    },
+    Status {
+        answered: Option<hotstandby_core::switchover::Answer>,
+        term: Option<hotstandby_core::ids::Term>,
+    },
+    Thaw {
+        index: usize,
+    },
     PodGone(Uid),
     NodeNoticed(Arc<str>),
     NodeWell(Arc<str>),
@@ -337,7 +386,15 @@ impl Sim {
             Observation::Probe(report) => replica.knows.note_probe(report),
             _ => {}
         }
-        if self.trace && !matches!(observation, Observation::Members(_) | Observation::Services(_) | Observation::Nodes(_) | Observation::Group(_)) {
+        if self.trace
+            && !matches!(
+                observation,
+                Observation::Members(_)
+                    | Observation::Services(_)
+                    | Observation::Nodes(_)
+                    | Observation::Group(_)
+            )
+        {
             eprintln!("{:>10.3} r{index} <- {observation:?}", now.as_secs_f64());
         }
         let replica = &mut self.replicas[index];
@@ -448,8 +505,13 @@ impl Sim {
             Api::Refuses => (Fate::Refused, quick),
             Api::Down => (Fate::Lost, quick),
             Api::Lossy => {
-                let fate =
-                    self.rng.pick(&[Fate::Ok, Fate::Lost, Fate::LostApplied, Fate::LostApplied, Fate::Conflict]);
+                let fate = self.rng.pick(&[
+                    Fate::Ok,
+                    Fate::Lost,
+                    Fate::LostApplied,
+                    Fate::LostApplied,
+                    Fate::Conflict,
+                ]);
                 (fate, self.rng.ms(0, 300))
             }
         }
@@ -536,7 +598,9 @@ impl Sim {
         if let (Ok(_), Some(fact)) = (&outcome, fact) {
             self.world.history.fact_used(process, fact);
         }
-        self.say(|| format!("r{} seat {fate:?} {:?}", who.0, outcome.as_ref().map(|record| record.rv.clone())));
+        self.say(|| {
+            format!("r{} seat {fate:?} {:?}", who.0, outcome.as_ref().map(|record| record.rv.clone()))
+        });
         let outcome = if fate == Fate::LostApplied { outcome.and(Err(error(fate))) } else { outcome };
         let lost = matches!(outcome, Err(WriteError::Unknown(_)));
         self.answer(who, Observation::SeatWritten { ticket, outcome }, Note::Nothing, lost);
@@ -550,7 +614,9 @@ impl Sim {
             fate => Err(error(fate)),
         };
         self.tally.count(if outcome.is_ok() { "(slices)" } else { "(slices not stored)" });
-        self.say(|| format!("r{} slice {fate:?} {:?}", who.0, outcome.as_ref().map(|slice| slice.rv.clone())));
+        self.say(|| {
+            format!("r{} slice {fate:?} {:?}", who.0, outcome.as_ref().map(|slice| slice.rv.clone()))
+        });
         let outcome = if fate == Fate::LostApplied { outcome.and(Err(error(fate))) } else { outcome };
         if let Err(error @ (WriteError::Conflict | WriteError::Unknown(_))) = outcome {
             let lost = matches!(error, WriteError::Unknown(_));

@@ -386,8 +386,9 @@ impl Snap {
             Kind::Group => Observation::Group(Box::new(self.group.clone())),
             Kind::Members => {
                 let holder = self.seat.as_ref().and_then(|seat| seat.marks.as_ref());
-                let is_member =
-                    |pod: &&MemberView| pod.selected || holder.is_some_and(|holder| holder.holder_uid == pod.uid);
+                let is_member = |pod: &&MemberView| {
+                    pod.selected || holder.is_some_and(|holder| holder.holder_uid == pod.uid)
+                };
                 Observation::Members(self.pods.iter().filter(is_member).cloned().collect())
             }
             Kind::Nodes => Observation::Nodes(NodesView {
@@ -396,9 +397,7 @@ impl Snap {
                 control_plane_ill: control_plane_ill(now, self.nodes.values().map(|node| node.turned)),
             }),
             Kind::Services => Observation::Services(self.services.clone()),
-            Kind::Seat => {
-                Observation::Seat(self.seat.clone().map_or(SeatState::Absent, SeatState::Present))
-            }
+            Kind::Seat => Observation::Seat(self.seat.clone().map_or(SeatState::Absent, SeatState::Present)),
         }
     }
 }

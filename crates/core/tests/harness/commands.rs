@@ -129,6 +129,11 @@ fn watch(session: &mut Session, what: &str) -> Result<(), String> {
         "services" => session.see_services(),
         "nodes" => session.see_nodes(),
         "seat" => session.see_seat(),
+        "gone-pods" => {
+            let world = &session.world;
+            let pods = world.pods.values().chain(&world.gone_pods).cloned().collect();
+            session.observe(Observation::Members(pods));
+        }
         "deleted-seat" => {
             let record = session.world.deleted_seat.clone().ok_or("no seat was deleted")?;
             session.observe(Observation::Seat(SeatState::Present(record)));

@@ -30,7 +30,8 @@ pub(super) fn change(session: &mut Session, verb: &str, rest: &str, quietly: boo
         }
         "pod-gone" => {
             for name in words.rest() {
-                session.world.pods.remove(&*name).ok_or("no such pod")?;
+                let pod = session.world.pods.remove(&*name).ok_or("no such pod")?;
+                session.world.gone_pods.push(pod);
             }
             tell(quietly, session, Session::see_pods);
         }

@@ -29,6 +29,8 @@ pub(super) struct World {
     pub(super) nodes: NodesView,
     pub(super) services: Vec<ServiceView>,
     pub(super) seat: Option<SeatRecord>,
+    /// Pods that are gone, for a watch that is behind.
+    pub(super) gone_pods: Vec<MemberView>,
     /// The seat that somebody deleted last.
     pub(super) deleted_seat: Option<SeatRecord>,
     /// Who truly held each seat at each term: what I1 and I3 are judged by.
@@ -60,6 +62,7 @@ impl World {
             nodes: NodesView::default(),
             services: Vec::new(),
             seat: None,
+            gone_pods: Vec::new(),
             deleted_seat: None,
             held: BTreeMap::new(),
             slice_terms: BTreeMap::new(),
