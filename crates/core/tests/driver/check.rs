@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an answered read may be used, and how long ago it may have been sent.
-const READ_LASTS: Duration = Duration::from_millis(1_000);
+const READ_LASTS: Duration = Duration::from_secs(1);
 const READ_SENT: Duration = Duration::from_millis(3_100);
 /// How long a live read of the holder is believed before the watch must list it.
 const UNLISTED_LASTS: Duration = Duration::from_secs(2);
@@ -129,7 +129,7 @@ impl Asker<'_> {
         let Some(holder) = self.leaves(seat) else { return };
         let gone = self.world.pod_by_uid(holder).is_none();
         let supported = self.world.truths.supports(seat.reason, holder, (now, self.replica, gone));
-        if !supported && !(seat.reason == Reason::NotReady && self.was_misled(holder)) {
+        if !(supported || seat.reason == Reason::NotReady && self.was_misled(holder)) {
             wrong.push(format!("I6: {} of {holder} was not so lately", seat.reason));
         }
         if seat.reason == Reason::NodeNotReady && self.knows.ever_answered && (self.probes)(holder) {
@@ -147,7 +147,7 @@ impl Asker<'_> {
         }
     }
 
-    /// A watch of nodes that is behind the watch of pods makes the node controller's NotReady look like the kubelet's: not
+    /// A watch of nodes that is behind the watch of pods makes the node controller's Ready=False look like the kubelet's: not
     /// to be known by what the core is told.
     fn was_misled(&self, holder: &Uid) -> bool {
         let pod = self.knows.pod(holder).and_then(|(_, view)| view.as_ref()).filter(|pod| !pod.ready);

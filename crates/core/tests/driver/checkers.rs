@@ -217,9 +217,9 @@ fn a_fourth_change_and_a_fact_used_twice_show() {
     only(&history.wrong, "BRAKE");
     let fact = (uids[0].clone(), Reason::NotReady, "5".to_owned());
     history.wrong.clear();
-    history.fact_used(0, fact.clone());
-    history.fact_used(1, fact.clone());
+    history.fact_used(0, &fact);
+    history.fact_used(1, &fact);
     assert!(history.wrong.is_empty(), "another replica's");
-    history.fact_used(0, fact);
+    history.fact_used(0, &fact);
     only(&history.wrong, "FACT");
 }

@@ -206,7 +206,7 @@ impl Sim {
             }
             ReplicaOp::ApiSlow { ms: long } => (replica.api, replica.api_until) = (Api::Slow, now + ms(long)),
             ReplicaOp::ApiLossy { ms: long } => {
-                (replica.api, replica.api_until) = (Api::Lossy, now + ms(long))
+                (replica.api, replica.api_until) = (Api::Lossy, now + ms(long));
             }
             ReplicaOp::ApiDown { ms: long } => (replica.api, replica.api_until) = (Api::Down, now + ms(long)),
             ReplicaOp::ApiRefuses { ms: long } => {
@@ -439,7 +439,7 @@ impl Sim {
         for name in without {
             self.world.edit_pod(&name, |view| view.terminating = true);
         }
-        if !self.world.pods.values().any(|pod| Replica::could_serve(pod)) {
+        if !self.world.pods.values().any(Replica::could_serve) {
             let node = self.node_name(0);
             self.world.new_pod("web-fresh".into(), node, None);
         }

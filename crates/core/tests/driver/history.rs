@@ -94,7 +94,7 @@ impl History {
     }
 
     /// A change that used up a fact was stored.
-    pub(super) fn fact_used(&mut self, who: usize, fact: FactKey) {
+    pub(super) fn fact_used(&mut self, who: usize, fact: &FactKey) {
         if !self.used.insert((who, fact.clone())) {
             self.wrong.push(format!("FACT: replica {who} acts on {fact:?} a second time"));
         }

@@ -1,4 +1,4 @@
-//! A small generator of numbers that is the same everywhere: SplitMix64.
+//! A small generator of numbers that is the same everywhere (`SplitMix64`).
 
 use std::time::Duration;
 

@@ -1,17 +1,17 @@
 //! Time, events, and the replicas' calls: what was asked for is done, late, twice, or not at all.
 
+use super::calls::{Fate, SliceCall};
 use super::check::Asker;
 use super::history::FactKey;
-use super::replica::{Api, Note, Reading, Replica};
+use super::replica::{Note, Replica};
 use super::rng::Rng;
 use super::truth;
-use super::world::{App, KINDS, Kind, World};
+use super::world::{KINDS, Kind, World};
 use hotstandby_core::action::{Action, Precondition, ProbeTarget, SeatWrite, Ticket};
-use hotstandby_core::health::{Outcome, ProbeReport};
+use hotstandby_core::health::Outcome;
 use hotstandby_core::ids::Uid;
-use hotstandby_core::observation::{Live, Observation, WriteError};
+use hotstandby_core::observation::{Observation, WriteError};
 use hotstandby_core::spec::GroupSpec;
-use hotstandby_core::view::{Family, SliceContent};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,9 @@ use std::time::Duration;
 const MOST_ROUNDS: usize = 30;
 /// Levels are sent again: what a watch dropped comes in the end.
 const RESEND: Duration = Duration::from_secs(3);
-/// Calls that are not answered end by then.
-const CALL_LIMIT: Duration = Duration::from_secs(2);
 
 /// A process that an event belongs to: one that ended gets no answers.
-type Who = (usize, usize);
+pub(super) type Who = (usize, usize);
 
 #[derive(Clone, Debug)]
 pub(super) enum Event {
@@ -94,26 +92,6 @@ pub(super) enum Event {
     NodeNoticed(Arc<str>),
     NodeWell(Arc<str>),
     NodeRestored(Arc<str>),
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct SliceCall {
-    ticket: Ticket,
-    service: Arc<str>,
-    service_uid: Uid,
-    family: Family,
-    pre: Precondition,
-    content: SliceContent,
-}
-
-/// What becomes of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Ok,
-    Conflict,
-    Refused,
-    Lost,
-    LostApplied,
 }
 
 /// What a run was made of.
@@ -496,154 +474,6 @@ impl Sim {
         })
     }
 
-    /// What becomes of a call, and how long until the server sees it.
-    fn fate(&mut self, index: usize) -> (Fate, Duration) {
-        let quick = self.rng.ms(0, 4);
-        match self.replicas[index].api(self.world.now) {
-            Api::Well => (Fate::Ok, quick),
-            Api::Slow => (Fate::Ok, self.rng.ms(20, 900)),
-            Api::Refuses => (Fate::Refused, quick),
-            Api::Down => (Fate::Lost, quick),
-            Api::Lossy => {
-                let fate = self.rng.pick(&[
-                    Fate::Ok,
-                    Fate::Lost,
-                    Fate::LostApplied,
-                    Fate::LostApplied,
-                    Fate::Conflict,
-                ]);
-                (fate, self.rng.ms(0, 300))
-            }
-        }
-    }
-
-    /// How long an answer takes back; a lost one is given up on.
-    fn way_back(&mut self, index: usize, lost: bool) -> Duration {
-        let slow = matches!(self.replicas[index].api(self.world.now), Api::Slow | Api::Down);
-        match (lost, slow) {
-            (true, _) if self.rng.chance(60) => CALL_LIMIT,
-            (true, _) => self.rng.ms(1, 500),
-            (false, true) => self.rng.ms(20, 900),
-            (false, false) => self.rng.ms(0, 4),
-        }
-    }
-
-    fn answer(&mut self, who: Who, observation: Observation, note: Note, lost: bool) {
-        let wait = self.way_back(who.0, lost);
-        self.after(wait, Event::Observe { who, observation: Box::new(observation), note });
-    }
-
-    fn begin_read(&mut self, who: Who, ticket: Ticket, wanted: Vec<hotstandby_core::action::MemberRef>) {
-        let (fate, _) = self.fate(who.0);
-        let fails = match fate {
-            Fate::Ok | Fate::Conflict => None,
-            Fate::Refused => Some(WriteError::Refused("forbidden".into())),
-            Fate::Lost | Fate::LostApplied => Some(WriteError::Unknown("time-out".into())),
-        };
-        let parts = wanted.len();
-        let reading = Reading { sent: self.world.now, wanted, seat: None, pods: Vec::new(), fails };
-        self.replicas[who.0].reads.insert(ticket, reading);
-        for part in 0..=parts {
-            let (_, wait) = self.fate(who.0);
-            self.after(wait, Event::ReadPart { who, ticket, part });
-        }
-    }
-
-    fn read_part(&mut self, who: Who, ticket: Ticket, part: usize) {
-        if !self.lives(who) {
-            return;
-        }
-        let version = self.world.snapshot_version();
-        let Some(reading) = self.replicas[who.0].reads.get_mut(&ticket) else { return };
-        match part.checked_sub(1).map(|at| reading.wanted[at].clone()) {
-            None => reading.seat = Some(self.world.seat_state()),
-            Some(wanted) => {
-                let pod = self.world.pod_by_uid(&wanted.uid).map(|pod| pod.view.clone());
-                reading.pods.push((wanted.uid, version, pod));
-            }
-        }
-        if reading.seat.is_none() || reading.pods.len() < reading.wanted.len() {
-            return;
-        }
-        let Some(Reading { sent, seat, pods, fails, .. }) = self.replicas[who.0].reads.remove(&ticket) else {
-            return;
-        };
-        let Some(seat) = seat else { return };
-        let lost = matches!(fails, Some(WriteError::Unknown(_)));
-        let found = pods.iter().map(|(uid, _, pod)| (uid.clone(), pod.clone())).collect();
-        let live = fails.map_or(Ok(Live { seat, pods: found }), Err);
-        let note = if live.is_ok() { Note::Read { sent, pods } } else { Note::Nothing };
-        self.answer(who, Observation::Verified { ticket, live }, note, lost);
-    }
-
-    fn apply_seat(
-        &mut self,
-        who: Who,
-        ticket: Ticket,
-        pre: &Precondition,
-        seat: &SeatWrite,
-        fact: Option<FactKey>,
-        fate: Fate,
-    ) {
-        let process = who.0 + 10 * who.1;
-        let outcome = match fate {
-            Fate::Ok | Fate::LostApplied => self.world.write_seat(process, pre, seat),
-            fate => Err(error(fate)),
-        };
-        self.tally.count(match &outcome {
-            Ok(_) => seat.reason.as_str(),
-            Err(WriteError::Conflict) => "(seat conflicts)",
-            Err(_) => "(seat refused or lost)",
-        });
-        if let (Ok(_), Some(fact)) = (&outcome, fact) {
-            self.world.history.fact_used(process, fact);
-        }
-        self.say(|| {
-            format!("r{} seat {fate:?} {:?}", who.0, outcome.as_ref().map(|record| record.rv.clone()))
-        });
-        let outcome = if fate == Fate::LostApplied { outcome.and(Err(error(fate))) } else { outcome };
-        let lost = matches!(outcome, Err(WriteError::Unknown(_)));
-        self.answer(who, Observation::SeatWritten { ticket, outcome }, Note::Nothing, lost);
-    }
-
-    fn apply_slice(&mut self, who: Who, write: &SliceCall, fate: Fate) {
-        let outcome = match fate {
-            Fate::Ok | Fate::LostApplied => {
-                self.world.write_slice(&write.service, &write.service_uid, &write.pre, &write.content)
-            }
-            fate => Err(error(fate)),
-        };
-        self.tally.count(if outcome.is_ok() { "(slices)" } else { "(slices not stored)" });
-        self.say(|| {
-            format!("r{} slice {fate:?} {:?}", who.0, outcome.as_ref().map(|slice| slice.rv.clone()))
-        });
-        let outcome = if fate == Fate::LostApplied { outcome.and(Err(error(fate))) } else { outcome };
-        if let Err(error @ (WriteError::Conflict | WriteError::Unknown(_))) = outcome {
-            let lost = matches!(error, WriteError::Unknown(_));
-            let wait = self.way_back(who.0, lost);
-            self.after(wait, Event::SliceReadBack { who, write: Box::new(write.clone()), error });
-            return;
-        }
-        let (ticket, service, family) = (write.ticket, write.service.clone(), write.family);
-        let written = Observation::SliceWritten { ticket, service, family, outcome };
-        self.answer(who, written, Note::Nothing, false);
-    }
-
-    /// After a conflict or a lost answer the slice is read, if that can be done; then the outcome is told.
-    fn slice_read_back(&mut self, who: Who, write: &SliceCall, error: WriteError) {
-        if !self.lives(who) {
-            return;
-        }
-        let (ticket, service, family) = (write.ticket, write.service.clone(), write.family);
-        if self.fate(who.0).0 == Fate::Ok {
-            let slice = self.world.slice(&service).cloned();
-            let read = Observation::SliceRead { service: service.clone(), family, slice };
-            self.tell(who.0, read, Note::Nothing);
-        }
-        let written = Observation::SliceWritten { ticket, service, family, outcome: Err(error) };
-        self.answer(who, written, Note::Nothing, false);
-    }
-
     fn relist(&mut self, who: Who) {
         if !self.lives(who) {
             return;
@@ -659,81 +489,5 @@ impl Sim {
             self.view(who, kind, version);
         }
         self.tell(who.0, Observation::Relisted, Note::Nothing);
-    }
-
-    /// Whether a replica that hears the question reached the pod after the asker began to fail, from another node.
-    fn peers_veto(&mut self, asker: usize, uid: &Uid, node: Option<&Arc<str>>, since: Duration) -> bool {
-        let now = self.world.now;
-        if now < self.replicas[asker].peers_silent_until {
-            return false;
-        }
-        self.replicas.iter().enumerate().any(|(index, peer)| {
-            let hears = index != asker && peer.frozen_until.is_none() && now >= peer.peers_silent_until;
-            let elsewhere = node.is_none() || peer.node.as_ref() != node;
-            let newest = peer.reached.get(uid);
-            hears && elsewhere && newest.is_some_and(|(sent, ..)| *sent >= since) && peer.knows.answers(uid)
-        })
-    }
-
-    fn send_probes(&mut self, index: usize) {
-        let now = self.world.now;
-        if self.replicas[index].frozen_until.is_some() {
-            return;
-        }
-        for target in self.replicas[index].due_probes(now) {
-            // Whoever has the address answers, the pod itself or a later one.
-            let pod = self.world.pods.values().find(|pod| pod.view.ips.contains(&target.ip));
-            let answer = pod.and_then(|pod| {
-                let node = pod.view.node.as_ref();
-                let alive = node.and_then(|node| self.world.nodes.get(node)).is_none_or(|node| node.alive);
-                let reached = alive && self.replicas[index].reaches(node, now);
-                reached.then_some(pod.app)
-            });
-            let outcome = match answer {
-                Some(App::Ok) => Outcome::Success,
-                Some(App::Refuses) => Outcome::Refused,
-                Some(App::Wrong) => Outcome::Wrong,
-                Some(App::Hangs) | None => Outcome::TimedOut,
-            };
-            let takes = if outcome == Outcome::TimedOut { target.timeout } else { self.rng.ms(0, 3) };
-            let who = self.who(index);
-            self.after(takes, Event::ProbeEnd { who, target: Box::new(target), outcome, sent: now });
-        }
-    }
-
-    fn probe_end(&mut self, who: Who, target: &ProbeTarget, outcome: Outcome, sent: Duration) {
-        if !self.lives(who) {
-            return;
-        }
-        let now = self.world.now;
-        if let Some(thaw) = self.replicas[who.0].frozen_until {
-            let again = Event::ProbeEnd { who, target: Box::new(target.clone()), outcome, sent };
-            self.after(thaw.saturating_sub(now), again);
-            return;
-        }
-        let replica = &mut self.replicas[who.0];
-        let spans_gap = replica.was_frozen(sent, now);
-        let vantage = replica.vantage(target, now);
-        if outcome == Outcome::Success && !spans_gap {
-            replica.reached.insert(target.uid.clone(), (sent, now, target.node.clone()));
-        }
-        let report = ProbeReport {
-            uid: target.uid.clone(),
-            outcome,
-            sent: replica.mono(sent),
-            done: replica.mono(now),
-            vantage,
-            spans_gap,
-            detail: (outcome != Outcome::Success).then(|| format!("{outcome:?}").into()),
-        };
-        self.tell(who.0, Observation::Probe(report), Note::Nothing);
-    }
-}
-
-fn error(fate: Fate) -> WriteError {
-    match fate {
-        Fate::Ok | Fate::Lost | Fate::LostApplied => WriteError::Unknown("time-out".into()),
-        Fate::Conflict => WriteError::Conflict,
-        Fate::Refused => WriteError::Refused("forbidden".into()),
     }
 }

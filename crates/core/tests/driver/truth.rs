@@ -22,7 +22,7 @@ pub(super) enum Truth {
     NotReady,
     NodeGone,
     NodeOutOfService,
-    /// The node object says NotReady or Unknown.
+    /// The node object says that it is not Ready, or Unknown.
     NodeSilent,
     CriticalEnded,
     Refuses,
