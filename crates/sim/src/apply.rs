@@ -36,7 +36,8 @@ pub(crate) fn apply(
     Ok(merged)
 }
 
-/// What the manager applied before, does not any more, and nobody else owns; the innermost first.
+/// What the manager applied before, does not any more, and nobody else owns; an item before its fields, which
+/// tell it apart.
 fn dropped(managers: &[Manager], wanted: &Fields, writer: &Writer) -> Vec<Path> {
     let mine = |manager: &&Manager| {
         manager.apply && manager.name == writer.name && manager.subresource == writer.subresource
@@ -50,7 +51,7 @@ fn dropped(managers: &[Manager], wanted: &Fields, writer: &Writer) -> Vec<Path> 
         .filter(|path| !wanted.iter().any(|field| field.starts_with(path)) && !others(path))
         .cloned()
         .collect();
-    gone.sort_by_key(|path| std::cmp::Reverse(path.len()));
+    gone.sort_by_key(Vec::len);
     gone
 }
 

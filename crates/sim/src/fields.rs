@@ -183,10 +183,11 @@ fn entry(manager: &Manager) -> Value {
     entry
 }
 
-/// Notes what a write that is no apply changed: it takes those fields from whoever had them.
+/// Notes what a write that is no apply changed: it takes those fields from whoever had them. Who had what stands in
+/// `new`, since clients may correct it.
 pub(crate) fn note_update(old: &Value, new: &mut Value, shape: Shape<'_>, writer: &Writer) {
     let (before, after) = (leaves(old, shape), leaves(new, shape));
-    let mut managers = read(old);
+    let mut managers = read(new);
     let changed: Fields = after
         .iter()
         .filter(|(path, value)| before.get(*path) != Some(*value))

@@ -6,7 +6,7 @@ use crate::builtin;
 use crate::decode::{self, keep};
 use crate::failure::{Failure, FieldError};
 use crate::fields;
-use crate::json::{at, items, put, put_or_take, take, text};
+use crate::json::{at, items, put, put_default, put_or_take, take, text};
 use crate::kinds::Subresource;
 use crate::lists::Shape;
 use crate::message::{Answer, Reply, Request};
@@ -89,11 +89,8 @@ impl ApiServer {
             return Err(Failure::invalid_object(kind, &place.name, &errors));
         }
         if !intent.applies {
-            put_or_take(
-                &mut new,
-                &["metadata", "managedFields"],
-                at(existing, &["metadata", "managedFields"]),
-            );
+            let managed = at(existing, &["metadata", "managedFields"]).clone();
+            put_default(&mut new, &["metadata", "managedFields"], managed);
             let schema = kind.custom.as_ref().map(|custom| &custom.schema);
             fields::note_update(existing, &mut new, Shape::root(schema), &intent.writer);
         }
@@ -272,7 +269,7 @@ fn keep_other_half(place: &Place, new: &mut Value, existing: &Value) {
             // A Service keeps the address it was given where the writer says nothing.
             if kind.is("services") && text(new, &["spec", "type"]) != Some("ExternalName") {
                 for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-                    crate::json::put_default(new, &["spec", field], at(existing, &["spec", field]).clone());
+                    put_default(new, &["spec", field], at(existing, &["spec", field]).clone());
                 }
             }
         }
