@@ -31,7 +31,7 @@ pub(crate) fn pod_status(pod: &Value, _: i64) -> Value {
     let mut running = false;
     for status in statuses.iter().rev() {
         if let Some(waiting) = text(status, &["state", "waiting", "reason"]) {
-            waiting.clone_into(&mut reason);
+            reason = String::from(waiting);
         } else if at(status, &["state", "terminated"]).is_object() {
             let code = at(status, &["state", "terminated", "exitCode"]).as_i64().unwrap_or(0);
             reason = text(status, &["state", "terminated", "reason"])
@@ -41,11 +41,11 @@ pub(crate) fn pod_status(pod: &Value, _: i64) -> Value {
         }
     }
     if reason == "Completed" && running {
-        reason = "Running".to_owned();
+        reason = "Running".into();
     }
     let ended = phase == "Succeeded" || phase == "Failed";
     if !at(pod, &["metadata", "deletionTimestamp"]).is_null() && !ended {
-        reason = "Terminating".to_owned();
+        reason = "Terminating".into();
     }
     json!(reason)
 }

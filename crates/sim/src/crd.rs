@@ -3,7 +3,8 @@
 use crate::clock::time_text;
 use crate::failure::FieldError;
 use crate::json::{at, items, put, put_default, text};
-use crate::kinds::{CUSTOM, Kind, Subresource};
+use crate::kinds::{Kind, Subresource};
+use crate::rows::CUSTOM;
 use crate::schema::{self, Rules};
 use crate::table::custom_columns;
 use serde_json::{Value, json};

@@ -19,8 +19,8 @@ pub(crate) fn answer(server: &ApiServer, parts: &[String], request: &Request) ->
     match parts.as_slice() {
         ["version"] => Reply::ok(version()),
         ["healthz" | "livez" | "readyz"] => Reply::Text { code: 200, body: "ok".to_owned() },
-        ["api"] if aggregated => in_v2(groups_in_v2(server, true)),
-        ["apis"] if aggregated => in_v2(groups_in_v2(server, false)),
+        ["api"] if aggregated => in_v2(&groups_in_v2(server, true)),
+        ["apis"] if aggregated => in_v2(&groups_in_v2(server, false)),
         ["api"] => {
             Reply::ok(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}))
         }
@@ -46,7 +46,7 @@ fn version() -> Value {
     })
 }
 
-fn in_v2(groups: Vec<Value>) -> Reply {
+fn in_v2(groups: &[Value]) -> Reply {
     let list = json!({
         "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": groups,
     });

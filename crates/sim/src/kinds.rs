@@ -1,14 +1,15 @@
 //! The kinds, one row each: a kind is data, not code.
 
 use crate::crd::Custom;
-use crate::table::{Column, columns};
-use crate::typed::{self, Typed};
+use crate::table::Column;
+use crate::typed::Typed;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The switches in which kinds differ.
+#[expect(clippy::struct_excessive_bools, reason = "switches, and independent of one another")]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ways {
     /// A PUT of what is not there creates it.
@@ -24,6 +25,7 @@ pub(crate) struct Ways {
 }
 
 /// A kind.
+#[expect(clippy::struct_field_names, reason = "the API's own words")]
 #[derive(Debug)]
 pub(crate) struct Kind {
     pub(crate) group: Cow<'static, str>,
@@ -134,7 +136,7 @@ pub(crate) struct Kinds(BTreeMap<(String, String), Vec<Arc<Kind>>>);
 impl Kinds {
     pub(crate) fn built_in() -> Self {
         let mut kinds = Self::default();
-        for kind in rows() {
+        for kind in crate::rows::kinds() {
             kinds.add(kind);
         }
         kinds
@@ -174,179 +176,6 @@ impl Kinds {
     /// The versions of a group, or of all, with their kinds.
     pub(crate) fn versions(&self) -> impl Iterator<Item = (&str, &str, &[Arc<Kind>])> {
         self.0.iter().map(|((group, version), rows)| (group.as_str(), version.as_str(), rows.as_slice()))
-    }
-}
-
-const CREATES: Ways = Ways {
-    create_on_update: true,
-    unconditional_update: false,
-    returns_deleted: false,
-    generation: false,
-    graceful: false,
-};
-const PLAIN: Ways = Ways { create_on_update: false, unconditional_update: true, ..CREATES };
-const BOTH: Ways = Ways { unconditional_update: true, ..CREATES };
-const RETURNED: Ways = Ways { returns_deleted: true, ..PLAIN };
-const COUNTED: Ways = Ways { generation: true, ..PLAIN };
-const POD: Ways = Ways { returns_deleted: true, graceful: true, ..COUNTED };
-const SERVICE: Ways = Ways { returns_deleted: true, ..BOTH };
-/// Of kinds made by a CRD.
-pub(crate) const CUSTOM: Ways = Ways { create_on_update: false, generation: true, ..CREATES };
-
-struct Row {
-    group: &'static str,
-    plural: &'static str,
-    singular: &'static str,
-    kind: &'static str,
-    short: &'static [&'static str],
-    namespaced: bool,
-    subresources: &'static [Subresource],
-    ways: Ways,
-    typed: Typed,
-}
-
-/// The built-in kinds, all of version v1.
-fn rows() -> Vec<Kind> {
-    use Subresource::{Binding, Eviction, Finalize, Scale, Status};
-    let row = |group, plural, singular, kind, short, namespaced, subresources, ways, typed| Row {
-        group,
-        plural,
-        singular,
-        kind,
-        short,
-        namespaced,
-        subresources,
-        ways,
-        typed,
-    };
-    const APPS: &[Subresource] = &[Status, Scale];
-    [
-        row("", "pods", "pod", "Pod", &["po"], true, &[Status, Eviction, Binding], POD, typed::POD),
-        row("", "nodes", "node", "Node", &["no"], false, &[Status], PLAIN, typed::NODE),
-        row(
-            "",
-            "namespaces",
-            "namespace",
-            "Namespace",
-            &["ns"],
-            false,
-            &[Status, Finalize],
-            RETURNED,
-            typed::NAMESPACE,
-        ),
-        row("", "services", "service", "Service", &["svc"], true, &[Status], SERVICE, typed::SERVICE),
-        row("", "endpoints", "endpoints", "Endpoints", &["ep"], true, &[], BOTH, typed::ENDPOINTS),
-        row("", "events", "event", "Event", &["ev"], true, &[], BOTH, typed::EVENT),
-        row(
-            "",
-            "serviceaccounts",
-            "serviceaccount",
-            "ServiceAccount",
-            &["sa"],
-            true,
-            &[],
-            RETURNED,
-            typed::SERVICE_ACCOUNT,
-        ),
-        row("", "configmaps", "configmap", "ConfigMap", &["cm"], true, &[], PLAIN, typed::CONFIG_MAP),
-        row("events.k8s.io", "events", "event", "Event", &["ev"], true, &[], BOTH, typed::NEW_EVENT),
-        row(
-            "discovery.k8s.io",
-            "endpointslices",
-            "endpointslice",
-            "EndpointSlice",
-            &[],
-            true,
-            &[],
-            COUNTED,
-            typed::ENDPOINT_SLICE,
-        ),
-        row("coordination.k8s.io", "leases", "lease", "Lease", &[], true, &[], CREATES, typed::LEASE),
-        row(
-            "apps",
-            "deployments",
-            "deployment",
-            "Deployment",
-            &["deploy"],
-            true,
-            APPS,
-            COUNTED,
-            typed::DEPLOYMENT,
-        ),
-        row(
-            "apps",
-            "replicasets",
-            "replicaset",
-            "ReplicaSet",
-            &["rs"],
-            true,
-            APPS,
-            COUNTED,
-            typed::REPLICA_SET,
-        ),
-        row(
-            "apps",
-            "statefulsets",
-            "statefulset",
-            "StatefulSet",
-            &["sts"],
-            true,
-            APPS,
-            COUNTED,
-            typed::STATEFUL_SET,
-        ),
-        row(
-            "apiextensions.k8s.io",
-            "customresourcedefinitions",
-            "customresourcedefinition",
-            "CustomResourceDefinition",
-            &["crd", "crds"],
-            false,
-            &[Status],
-            Ways { unconditional_update: false, ..COUNTED },
-            typed::CRD,
-        ),
-        row(
-            "authorization.k8s.io",
-            "selfsubjectaccessreviews",
-            "selfsubjectaccessreview",
-            "SelfSubjectAccessReview",
-            &[],
-            false,
-            &[],
-            PLAIN,
-            typed::ACCESS_REVIEW,
-        ),
-    ]
-    .into_iter()
-    .map(kind)
-    .collect()
-}
-
-fn kind(row: Row) -> Kind {
-    let in_all = ["pods", "services", "deployments", "replicasets", "statefulsets"].contains(&row.plural);
-    let storage = if row.plural == "events" {
-        "events".to_owned()
-    } else {
-        crate::failure::qualified(row.plural, row.group)
-    };
-    Kind {
-        group: row.group.into(),
-        version: "v1".into(),
-        plural: row.plural.into(),
-        singular: row.singular.into(),
-        kind: row.kind.into(),
-        list_kind: format!("{}List", row.kind).into(),
-        short_names: row.short.iter().map(|name| (*name).into()).collect(),
-        categories: if in_all { vec!["all".into()] } else { Vec::new() },
-        namespaced: row.namespaced,
-        subresources: row.subresources.to_vec(),
-        ways: row.ways,
-        typed: Some(row.typed),
-        custom: None,
-        columns: columns(row.plural),
-        storage: storage.as_str().into(),
-        create_only: row.plural == "selfsubjectaccessreviews",
     }
 }
 

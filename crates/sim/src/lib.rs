@@ -40,6 +40,7 @@ mod message;
 mod patch;
 mod random;
 mod route;
+mod rows;
 mod schema;
 mod selector;
 mod serve;

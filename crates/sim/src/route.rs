@@ -58,7 +58,8 @@ fn target(kinds: &Kinds, group: &str, version: &str, rest: &[&str]) -> Option<Ta
     };
     let kind = kinds.find(group, version, plural)?;
     // One object of a namespaced kind has its namespace in the path, one of a cluster-wide kind never has.
-    if kind.namespaced != !namespace.is_empty() && !(kind.namespaced && name.is_empty()) {
+    let over_all = kind.namespaced && name.is_empty();
+    if kind.namespaced == namespace.is_empty() && !over_all {
         return None;
     }
     let subresource = if sub.is_empty() { None } else { Some(kind.subresource(sub)?) };

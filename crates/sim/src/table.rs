@@ -205,7 +205,7 @@ pub(crate) fn table(
     kind: &Kind,
     objects: &[&Value],
     list_meta: &Value,
-    wish: &TableWish,
+    wish: TableWish,
     now_ms: i64,
 ) -> Value {
     let name = json!({"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0});
@@ -224,7 +224,7 @@ pub(crate) fn table(
     })
 }
 
-fn row(kind: &Kind, object: &Value, wish: &TableWish, now_ms: i64) -> Value {
+fn row(kind: &Kind, object: &Value, wish: TableWish, now_ms: i64) -> Value {
     let cell = |column: &Column| match &column.cell {
         Cell::Made(make) => make(object, now_ms),
         Cell::Path(path) => path_cell(column, object, path, now_ms),

@@ -107,7 +107,7 @@ impl Watch {
     }
 
     fn event(&self, kind: &str, stored: &Value, now_ms: i64) -> Value {
-        let object = match &self.table {
+        let object = match self.table {
             Some(wish) => crate::table::table(&self.kind, &[stored], &Value::Null, wish, now_ms),
             None => self.kind.shown(stored),
         };
@@ -122,7 +122,7 @@ impl Watch {
         if initial_events_end {
             put(&mut object, &["metadata", "annotations", INITIAL_EVENTS_END], "true");
         }
-        if let Some(wish) = &self.table {
+        if let Some(wish) = self.table {
             object = crate::table::table(&self.kind, &[&object], at(&object, &["metadata"]), wish, 0);
         }
         json!({"type": "BOOKMARK", "object": object})

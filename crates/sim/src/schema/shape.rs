@@ -52,7 +52,9 @@ pub(crate) fn prune_nulls(value: &mut Value, schema: &Value) {
         }),
         Value::Array(items) => {
             if let Some(schema) = schema.get("items") {
-                items.iter_mut().for_each(|item| prune_nulls(item, schema));
+                for item in items {
+                    prune_nulls(item, schema);
+                }
             }
         }
         _ => {}
@@ -73,12 +75,16 @@ pub(crate) fn default(value: &mut Value, schema: &Value) {
                 }
             }
             if let Some(schema) = schema.get("additionalProperties").filter(|schema| schema.is_object()) {
-                map.values_mut().for_each(|value| default(value, schema));
+                for value in map.values_mut() {
+                    default(value, schema);
+                }
             }
         }
         Value::Array(items) => {
             if let Some(schema) = schema.get("items") {
-                items.iter_mut().for_each(|item| default(item, schema));
+                for item in items {
+                    default(item, schema);
+                }
             }
         }
         _ => {}

@@ -33,7 +33,7 @@ impl ApiServer {
             return Err(Failure::not_found(kind, &place.name));
         }
         check_identity(&place, &config, existing.as_deref())?;
-        let config = self.own_half(&place, config);
+        let config = own_half(&place, config);
         let schema = kind.custom.as_ref().map(|custom| &custom.schema);
         let mut intent = self.intent(request, &place);
         intent.applies = true;
@@ -49,21 +49,20 @@ impl ApiServer {
         };
         Ok(Reply::Json(Answer { warnings, ..Answer::new(code, kind.shown(&stored)) }))
     }
+}
 
-    /// Nobody comes to own, through one half of an object, what the other half holds.
-    #[expect(clippy::unused_self, reason = "a step of the request")]
-    fn own_half(&self, place: &Place, mut config: Value) -> Value {
-        match place.subresource {
-            Some(_) => {
-                crate::json::take(&mut config, &["spec"]);
-            }
-            None if place.kind.subresource("status").is_some() => {
-                crate::json::take(&mut config, &["status"]);
-            }
-            None => {}
+/// Nobody comes to own, through one half of an object, what the other half holds.
+fn own_half(place: &Place, mut config: Value) -> Value {
+    match place.subresource {
+        Some(_) => {
+            crate::json::take(&mut config, &["spec"]);
         }
-        config
+        None if place.kind.subresource("status").is_some() => {
+            crate::json::take(&mut config, &["status"]);
+        }
+        None => {}
     }
+    config
 }
 
 /// A UID or version in what is applied must be the stored one's.

@@ -188,7 +188,7 @@ impl ApiServer {
         };
         info.group = target.kind.group.to_string();
         info.resource = target.kind.plural.to_string();
-        info.subresource = target.subresource.map(Subresource::as_str).unwrap_or_default().to_owned();
+        info.subresource = target.subresource.map(Subresource::as_str).unwrap_or_default().into();
         info.namespace = target.namespace;
         info.name = target.name;
         info

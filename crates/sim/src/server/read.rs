@@ -126,7 +126,7 @@ impl ApiServer {
             Some(wish) => {
                 let meta =
                     json!({"resourceVersion": crate::json::at(&stored, &["metadata", "resourceVersion"])});
-                table(kind, &[&stored], &meta, &wish, self.now_ms())
+                table(kind, &[&stored], &meta, wish, self.now_ms())
             }
             None if partial(&request.accept) => partial_object(&stored),
             None => kind.shown(&stored),
@@ -172,7 +172,7 @@ impl ApiServer {
         let items: Vec<&Value> = all.into_iter().take(page).map(|(_, object)| object.as_ref()).collect();
         if let Some(wish) = TableWish::of(&request.accept, request.param("includeObject")) {
             let meta = crate::json::at(&list, &["metadata"]).clone();
-            return Ok(Reply::ok(table(kind, &items, &meta, &wish, self.now_ms())));
+            return Ok(Reply::ok(table(kind, &items, &meta, wish, self.now_ms())));
         }
         if partial(&request.accept) {
             put(&mut list, &["kind"], "PartialObjectMetadataList");

@@ -63,7 +63,7 @@ impl ApiServer {
     ) -> Result<Arc<Value>, Failure> {
         let kind = &place.kind;
         super::create::set_namespace(kind, &place.namespace, &mut new)?;
-        self.check_version(place, existing, &new)?;
+        check_version(place, existing, &new)?;
         keep(&mut new, existing, &FIXED);
         if at(&new, &["metadata", "uid"]).is_null() {
             put(&mut new, &["metadata", "uid"], at(existing, &["metadata", "uid"]).clone());
@@ -102,28 +102,6 @@ impl ApiServer {
             return Ok(Arc::new(new));
         }
         Ok(self.commit_update(place, existing, new))
-    }
-
-    fn check_version(&self, place: &Place, existing: &Value, new: &Value) -> Result<(), Failure> {
-        let kind = &place.kind;
-        let stored = text(existing, &["metadata", "resourceVersion"]);
-        match text(new, &["metadata", "resourceVersion"]) {
-            None if kind.ways.unconditional_update => Ok(()),
-            None => {
-                let error = FieldError::invalid(
-                    "metadata.resourceVersion",
-                    &json!(0),
-                    "must be specified for an update",
-                );
-                Err(Failure::invalid(&kind.group, &kind.plural, &place.name, &[error]))
-            }
-            sent if sent == stored => Ok(()),
-            Some(sent) if sent.parse::<u64>().is_err() => {
-                let error = FieldError::invalid("metadata.resourceVersion", &json!(sent), "must be a number");
-                Err(Failure::invalid(&kind.group, &kind.kind, &place.name, &[error]))
-            }
-            Some(_) => Err(Failure::stale(kind, &place.name)),
-        }
     }
 
     /// Stores, or deletes where this was all a deletion waited for.
@@ -194,6 +172,26 @@ impl ApiServer {
         "scale".clone_into(&mut intent.writer.subresource);
         let stored = self.update_object(&place, &existing, new, &intent)?;
         Ok(Reply::ok(scale_of(&stored)))
+    }
+}
+
+/// The version sent must be the stored one, or none where that is allowed.
+fn check_version(place: &Place, existing: &Value, new: &Value) -> Result<(), Failure> {
+    let kind = &place.kind;
+    let stored = text(existing, &["metadata", "resourceVersion"]);
+    match text(new, &["metadata", "resourceVersion"]) {
+        None if kind.ways.unconditional_update => Ok(()),
+        None => {
+            let error =
+                FieldError::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+            Err(Failure::invalid(&kind.group, &kind.plural, &place.name, &[error]))
+        }
+        sent if sent == stored => Ok(()),
+        Some(sent) if sent.parse::<u64>().is_err() => {
+            let error = FieldError::invalid("metadata.resourceVersion", &json!(sent), "must be a number");
+            Err(Failure::invalid(&kind.group, &kind.kind, &place.name, &[error]))
+        }
+        Some(_) => Err(Failure::stale(kind, &place.name)),
     }
 }
 

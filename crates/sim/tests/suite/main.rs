@@ -1,5 +1,8 @@
 //! The modelled API server, semantic by semantic, and under the product's own clients.
 
+// Helpers of tests may fail as tests do.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
 mod custom;
 mod delete;
 mod kubectl;

@@ -1,22 +1,29 @@
 //! The product's own stores, watches and questions against the model, unchanged.
 
 use crate::support::START_MS;
+use futures::StreamExt;
 use hotstandby_cluster::access::{Reach, missing_rights};
 use hotstandby_cluster::api::ActiveStandby;
+use hotstandby_cluster::connect::ConnectOptions;
+use hotstandby_cluster::events::EventSink;
 use hotstandby_cluster::extras::Extras;
 use hotstandby_cluster::index::{Leftover, LeftoverKind};
 use hotstandby_cluster::seat::{GroupKind, SeatStore, seat_name};
 use hotstandby_cluster::slice::{SliceStore, SliceTarget};
+use hotstandby_cluster::status::{ObservedStatus, Published, StatusStore};
 use hotstandby_cluster::sweep::{Sweeper, Swept};
+use hotstandby_cluster::user::{Change, Groups, UserError};
 use hotstandby_cluster::watch::{Event, Relister, WatchAges, WatchSetup, run_watch};
 use hotstandby_cluster::wire::WirePod;
-use hotstandby_core::action::{MemberRef, Precondition, SeatWrite};
+use hotstandby_core::action::{MemberRef, Notice, Precondition, SeatWrite};
+use hotstandby_core::conditions::{Condition, ConditionType, Status};
 use hotstandby_core::ids::{GroupKey, Term};
 use hotstandby_core::observation::WriteError;
 use hotstandby_core::reason::Reason;
+use hotstandby_core::report::Report;
 use hotstandby_core::seat::SeatState;
 use hotstandby_core::view::{Endpoint, Family, Protocol, SliceContent, SlicePort};
-use hotstandby_sim::{ApiServer, Handle, ManualClock};
+use hotstandby_sim::{ApiServer, Handle, ManualClock, serve};
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
@@ -118,11 +125,7 @@ async fn a_sweep_takes_the_seat_of_a_group_that_is_gone_and_no_other() {
     let handle = handle();
     let client = handle.client("hs");
     let groups: Api<ActiveStandby> = Api::namespaced(client.clone(), "shop");
-    let wanted = json!({
-        "apiVersion": "hotstandby.dev/v1alpha1", "kind": "ActiveStandby", "metadata": {"name": "web"},
-        "spec": {"selector": {"matchLabels": {"app": "web"}}, "traffic": {"services": [{"name": "web"}]}},
-    });
-    let made = groups.create(&PostParams::default(), &serde_json::from_value(wanted).unwrap()).await.unwrap();
+    let made = make_group(&handle).await;
     let uid = made.metadata.uid.unwrap();
     let seats = Arc::new(SeatStore::new(client.clone(), "hs", "one/controller".into()));
     let record = seats.write(&key(), &Precondition::Absent, &seat(7, &uid)).await.unwrap();
@@ -139,6 +142,90 @@ async fn a_sweep_takes_the_seat_of_a_group_that_is_gone_and_no_other() {
     assert_eq!(sweeper.sweep(&leftover).await, Ok(Swept::Gone));
     let name = seat_name(GroupKind::Cr, &key());
     assert!(handle.with(|server| server.object("coordination.k8s.io", "leases", "hs", &name)).is_none());
+}
+
+async fn make_group(handle: &Handle) -> ActiveStandby {
+    let groups: Api<ActiveStandby> = Api::namespaced(handle.client("shop"), "shop");
+    let wanted = json!({
+        "apiVersion": "hotstandby.dev/v1alpha1", "kind": "ActiveStandby", "metadata": {"name": "web"},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "traffic": {"services": [{"name": "web"}]}},
+    });
+    groups.create(&PostParams::default(), &serde_json::from_value(wanted).unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_status_is_written_once_and_read_back_as_it_was() {
+    let handle = handle();
+    let group = make_group(&handle).await;
+    let store = StatusStore::new(handle.client("shop"));
+    let report = Report {
+        generation: 1,
+        active: None,
+        term: Some(Term(9)),
+        reason: Some(Reason::Initial),
+        since_ms: Some(START_MS + 7),
+        members: Vec::new(),
+        switchover: None,
+        conditions: vec![Condition::new(ConditionType::Ready, Status::True, "Served", "web-1 is served")],
+        standbys: 1,
+    };
+    let observed = |group: &ActiveStandby| ObservedStatus {
+        uid: group.metadata.uid.as_deref().unwrap().into(),
+        rv: group.metadata.resource_version.as_deref().unwrap().into(),
+        json: group.status.as_ref().map(|status| serde_json::to_vec(status).unwrap().into()),
+    };
+    let before = observed(&group);
+    let written = store.publish(&key(), &before, &report, &[], START_MS).await.unwrap();
+    assert!(matches!(written, Published::Written(_)));
+    assert_eq!(store.publish(&key(), &before, &report, &[], START_MS).await, Err(WriteError::Conflict));
+    let groups: Api<ActiveStandby> = Api::namespaced(handle.client("shop"), "shop");
+    let after = observed(&groups.get("web").await.unwrap());
+    let later = store.publish(&key(), &after, &report, &[], START_MS + 60_000).await;
+    assert_eq!(later, Ok(Published::Unchanged));
+}
+
+#[tokio::test]
+async fn events_are_recorded_and_counted_up() {
+    let handle = handle();
+    let group = make_group(&handle).await;
+    let sink = EventSink::new();
+    let uid = group.metadata.uid.as_deref().unwrap().into();
+    let notice = |message: &str| Notice { warning: false, reason: "Switchover", message: message.to_owned() };
+    let client = handle.client("shop");
+    tokio::spawn(sink.clone().run(client, "hotstandby.dev/controller", "replica-0"));
+    let told = |handle: &Handle| handle.with(|server| server.objects("", "events"));
+    for (message, events) in [("to web-1", 1), ("to web-1", 1), ("to web-0", 2)] {
+        let before = handle.with(|server| server.version());
+        sink.record(&key(), &uid, notice(message));
+        tokio::time::timeout(Duration::from_secs(10), handle.changed_after(before)).await.unwrap();
+        assert_eq!(told(&handle).len(), events, "{message}");
+    }
+    let counted = told(&handle).into_iter().find(|event| event["message"] == "to web-1").unwrap();
+    assert_eq!(counted["series"]["count"], 2);
+    assert_eq!(counted["involvedObject"]["kind"], "ActiveStandby");
+}
+
+#[tokio::test]
+async fn the_command_line_finds_annotates_and_watches_groups_over_http() {
+    let handle = handle();
+    make_group(&handle).await;
+    let serving = serve(&handle, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let path = std::env::temp_dir().join(format!("hotstandby-sim-{}", serving.address().port()));
+    std::fs::write(&path, serving.kubeconfig()).unwrap();
+    let options = ConnectOptions { kubeconfig: Some(path.clone()), context: None };
+    let groups = Groups::connect(&options, Some("shop")).await.unwrap();
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(groups.list(true).await.unwrap().len(), 1);
+    let Err(UserError::NoSuchGroup { others, .. }) = groups.get("wbe").await else { panic!("found") };
+    assert!(others.contains("web"));
+    let seen = groups.get("web").await.unwrap();
+    let mut changes = Box::pin(groups.watch(Some("web"), false, |_| {}));
+    assert!(matches!(changes.next().await, Some(Ok(Change::All(all))) if all.len() == 1));
+    groups.annotate(&seen, "hotstandby.dev/paused", Some("true"), true).await.unwrap();
+    let stale = groups.annotate(&seen, "hotstandby.dev/paused", None, true).await;
+    assert!(matches!(stale, Err(UserError::Overtaken)), "{stale:?}");
+    let next = tokio::time::timeout(Duration::from_secs(10), changes.next()).await.unwrap();
+    assert!(matches!(next, Some(Ok(Change::Changed(group))) if group.is_paused()));
 }
 
 #[tokio::test]
@@ -184,7 +271,7 @@ async fn a_watch_of_the_product_lists_follows_and_lists_anew_after_a_410() {
     expect(&["applied b"]).await;
     // Cut off while the world moves on and its past is forgotten.
     handle.set_fault(Some(Arc::new(|_| hotstandby_sim::Fault::DropRequest)));
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     put("c");
     handle.with(|server| server.compact(server.version()));
     put("d");
