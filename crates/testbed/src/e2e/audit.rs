@@ -24,8 +24,9 @@ pub struct Entry {
     pub verb: String,
     /// Namespace; empty for none.
     pub namespace: String,
-    /// The answer's code.
-    pub code: i64,
+    /// Whether it was refused for want of a right. Not so where a namespace is on its way out, though the answer
+    /// has the same code.
+    pub forbidden: bool,
     /// When it arrived, RFC 3339.
     pub at: String,
 }
@@ -92,6 +93,8 @@ fn parse(log: &str) -> Vec<Entry> {
 fn entry_of(entry: &Value) -> Option<Entry> {
     // A path such as /version has no object; everybody may read it.
     let object = entry.get("objectRef")?;
+    let annotation =
+        entry.get("annotations").and_then(|all| all.get("authorization.k8s.io/decision")?.as_str());
     let sub = text(object, "/subresource");
     let resource = text(object, "/resource");
     Some(Entry {
@@ -99,7 +102,7 @@ fn entry_of(entry: &Value) -> Option<Entry> {
         resource: if sub.is_empty() { resource.to_owned() } else { format!("{resource}/{sub}") },
         verb: text(entry, "/verb").to_owned(),
         namespace: text(object, "/namespace").to_owned(),
-        code: entry.pointer("/responseStatus/code").and_then(Value::as_i64).unwrap_or_default(),
+        forbidden: annotation == Some("forbid"),
         at: text(entry, "/requestReceivedTimestamp").to_owned(),
     })
 }

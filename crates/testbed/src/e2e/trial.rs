@@ -144,7 +144,8 @@ impl Trial {
         let node = self.env.cluster.nodes().into_iter().find(|node| !not_on.contains(&node.name().as_str()));
         let node = node.context("no node is left for the client")?;
         let client = Client::start(Some(node.netns()), ClientConfig::new(target))?;
-        until(PATIENT, "the client to be answered", async || {
+        let active = self.active()?.pod;
+        until(PATIENT, &format!("the client on {} to be answered by {active}", node.name()), async || {
             let trace = client.snapshot();
             let answered =
                 trace.samples().iter().rev().take(20).filter(|sample| sample.who().is_some()).count();

@@ -33,7 +33,7 @@ pub(super) async fn granted_equals_used(trial: &mut Trial) -> Result<()> {
     let entries = audit.all()?;
     ensure!(!entries.is_empty(), "the API server logged nothing of hotstandby's");
     let forbidden: BTreeSet<_> =
-        entries.iter().filter(|entry| entry.code == 403 && !just_started(trial, &entry.at)).collect();
+        entries.iter().filter(|entry| entry.forbidden && !just_started(trial, &entry.at)).collect();
     ensure!(forbidden.is_empty(), "hotstandby asked for what it may not: {forbidden:?}");
 
     let used = |own_namespace: bool| -> BTreeSet<Right> {
