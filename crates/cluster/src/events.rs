@@ -84,10 +84,16 @@ impl EventSink {
                 self.0.filled.notified().await;
                 continue;
             };
-            if let Err(why) = tell(&recorder, &waiting).await {
-                tracing::warn!(group = %waiting.key, reason = waiting.notice.reason, "event not recorded: {why}");
-                self.retry(waiting);
-                tokio::time::sleep(PAUSE).await;
+            let Err(failure) = tell(&recorder, &waiting).await else { continue };
+            let why = failure.why();
+            tracing::warn!(group = %waiting.key, reason = waiting.notice.reason, "event not recorded: {why}");
+            match failure {
+                // A namespace that is being deleted, say: the others must not wait behind it.
+                Failure::Refused(_) => self.lost(),
+                Failure::Passing(_) => {
+                    self.retry(waiting);
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
     }
@@ -98,12 +104,42 @@ impl EventSink {
         if tries < TRIES && queue.len() < QUEUE {
             queue.push_front(Waiting { tries, ..waiting });
         } else {
-            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+            self.lost();
+        }
+    }
+
+    fn lost(&self) {
+        self.0.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Why an Event was not recorded.
+#[derive(Debug, PartialEq, Eq)]
+enum Failure {
+    /// The server will not have it: trying again is useless.
+    Refused(String),
+    /// It may work later.
+    Passing(String),
+}
+
+impl Failure {
+    fn of(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 405 | 413 | 422) => {
+                Self::Refused(chain(error))
+            }
+            _ => Self::Passing(chain(error)),
+        }
+    }
+
+    fn why(&self) -> &str {
+        match self {
+            Self::Refused(why) | Self::Passing(why) => why,
         }
     }
 }
 
-async fn tell(recorder: &Recorder, waiting: &Waiting) -> Result<(), String> {
+async fn tell(recorder: &Recorder, waiting: &Waiting) -> Result<(), Failure> {
     let regarding = ObjectReference {
         api_version: Some(format!("{}/v1alpha1", crate::names::GROUP)),
         kind: Some("ActiveStandby".to_owned()),
@@ -114,8 +150,8 @@ async fn tell(recorder: &Recorder, waiting: &Waiting) -> Result<(), String> {
     };
     let event = event(&waiting.notice);
     match tokio::time::timeout(TRY_TIMEOUT, recorder.publish(&event, &regarding)).await {
-        Ok(outcome) => outcome.map_err(|error| chain(&error)),
-        Err(_elapsed) => Err(format!("no answer within {TRY_TIMEOUT:?}")),
+        Ok(outcome) => outcome.map_err(|error| Failure::of(&error)),
+        Err(_elapsed) => Err(Failure::Passing(format!("no answer within {TRY_TIMEOUT:?}"))),
     }
 }
 
@@ -154,6 +190,16 @@ mod tests {
     fn another_text_is_another_event() {
         assert_ne!(event(&notice("to web-0")).action, event(&notice("to web-1")).action);
         assert_eq!(event(&notice("to web-0")).action, event(&notice("to web-0")).action);
+    }
+
+    #[test]
+    fn a_refused_event_is_not_tried_again_and_an_unanswered_one_is() {
+        let status =
+            |code| kube::Error::Api(kube::core::Status::failure("text", "Reason").with_code(code).boxed());
+        assert!(matches!(Failure::of(&status(403)), Failure::Refused(_)));
+        assert!(matches!(Failure::of(&status(422)), Failure::Refused(_)));
+        assert!(matches!(Failure::of(&status(429)), Failure::Passing(_)));
+        assert!(matches!(Failure::of(&status(504)), Failure::Passing(_)));
     }
 
     #[test]
