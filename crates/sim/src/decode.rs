@@ -62,7 +62,8 @@ pub(crate) fn check_kind(kind: &Kind, object: &mut Value) -> Result<(), Failure>
     }
     if !said.is_empty() && said != kind.kind {
         return Err(Failure::bad_request(format!(
-            "{said} in version {:?} cannot be handled as a {}: no kind {said:?} is registered for this path",
+            "{said} in version {:?} cannot be handled as a {}: no kind {said:?} is registered for version {wanted:?} in \
+             scheme",
             kind.version, kind.kind
         )));
     }

@@ -1,7 +1,7 @@
 //! Events have two APIs over the same objects. They are stored as core/v1 has them.
 
 use crate::json::{at, put, put_or_take, take};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// core/v1 name, events.k8s.io/v1 name.
 const NAMES: [(&str, &str); 6] = [
@@ -23,6 +23,20 @@ pub(crate) fn to_new(stored: &Value) -> Value {
     let reporter = take(&mut event, &["reportingComponent"]).unwrap_or_default();
     put_or_take(&mut event, &["reportingController"], &reporter);
     event
+}
+
+/// The Go types write these out even where there are none.
+pub(crate) fn write_out(event: &mut Value, new: bool) {
+    let names: [&str; 3] = if new {
+        ["deprecatedSource", "deprecatedFirstTimestamp", "deprecatedLastTimestamp"]
+    } else {
+        ["source", "firstTimestamp", "lastTimestamp"]
+    };
+    for (name, absent) in names.into_iter().zip([json!({}), Value::Null, Value::Null]) {
+        if at(event, &[name]).is_null() {
+            put(event, &[name], absent);
+        }
+    }
 }
 
 /// As it is stored.

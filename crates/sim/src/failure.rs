@@ -109,6 +109,17 @@ impl Failure {
         Self { details, ..Self::new(500, "InternalError", format!("Internal error occurred: {message}")) }
     }
 
+    /// The group and version are known, the kind is not.
+    pub(crate) fn no_resource() -> Self {
+        let message = "the server could not find the requested resource";
+        Self { details: json!({}), ..Self::new(404, "NotFound", message) }
+    }
+
+    /// A patch of a media type that nobody knows.
+    pub(crate) fn unknown_patch() -> Self {
+        Self { details: json!({}), ..Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type") }
+    }
+
     pub(crate) fn not_found(kind: &Kind, name: &str) -> Self {
         Self::of(kind, name, 404, "NotFound", format!("{} {name:?} not found", kind.qualified()))
     }
@@ -176,8 +187,8 @@ impl Failure {
     }
 
     pub(crate) fn not_acceptable() -> Self {
-        let message = "only the following media types are accepted: application/json";
-        Self::new(406, "NotAcceptable", message)
+        let message = "406: Not Acceptable\n\nAvailable representations: application/json";
+        Self { details: json!({}), ..Self::new(406, "NotAcceptable", message) }
     }
 
     pub(crate) fn body_too_large(most: usize) -> Self {
@@ -206,8 +217,11 @@ impl Failure {
     pub fn body(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
+            "message": self.message, "code": self.code,
         });
+        if !self.reason.is_empty() {
+            crate::json::put(&mut status, &["reason"], self.reason);
+        }
         if !self.details.is_null() {
             crate::json::put(&mut status, &["details"], self.details.clone());
         }

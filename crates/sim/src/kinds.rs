@@ -114,6 +114,9 @@ impl Kind {
     /// A stored object as this version of the kind shows it.
     pub(crate) fn shown(&self, stored: &Value) -> Value {
         let mut object = if self.is_new_event() { crate::event::to_new(stored) } else { stored.clone() };
+        if self.is("events") {
+            crate::event::write_out(&mut object, self.is_new_event());
+        }
         crate::json::put(&mut object, &["apiVersion"], self.api_version());
         crate::json::put(&mut object, &["kind"], self.kind.as_ref());
         object
@@ -157,6 +160,12 @@ impl Kinds {
             }
         }
         self.0.retain(|_, rows| !rows.is_empty());
+    }
+
+    /// Whether a group and version have built-in kinds.
+    pub(crate) fn has_built_in(&self, group: &str, version: &str) -> bool {
+        let rows = self.0.get(&(group.to_owned(), version.to_owned()));
+        rows.is_some_and(|rows| rows.iter().any(|row| !row.is_custom()))
     }
 
     pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Kind>> {

@@ -25,7 +25,10 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
 pub(crate) fn json(target: &mut Value, patch: &Value) -> Result<(), Failure> {
     let patch: json_patch::Patch = serde_json::from_value(patch.clone())
         .map_err(|why| Failure::bad_request(format!("error decoding patch: {why}")))?;
-    json_patch::patch(target, &patch).map_err(|why| Failure::new(422, "Invalid", why.to_string()))
+    // The real server says no more than this.
+    let why = "the server rejected our request due to an error in our request";
+    let failed = |_| Failure { details: serde_json::json!({}), ..Failure::new(422, "Invalid", why) };
+    json_patch::patch(target, &patch).map_err(failed)
 }
 
 const PATCH: &str = "$patch";

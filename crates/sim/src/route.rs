@@ -10,6 +10,8 @@ pub(crate) enum Route {
     Other(Vec<String>),
     /// Objects.
     Objects(Target),
+    /// No kind of a built-in group.
+    Unknown,
     /// Nothing.
     Nowhere,
 }
@@ -38,8 +40,11 @@ pub(crate) fn route(kinds: &Kinds, path: &str) -> Route {
         ["watch", rest @ ..] => (true, rest),
         rest => (false, rest),
     };
-    target(kinds, group, version, rest)
-        .map_or(Route::Nowhere, |target| Route::Objects(Target { watch, ..target }))
+    match target(kinds, group, version, rest) {
+        Some(target) => Route::Objects(Target { watch, ..target }),
+        None if kinds.has_built_in(group, version) => Route::Unknown,
+        None => Route::Nowhere,
+    }
 }
 
 fn target(kinds: &Kinds, group: &str, version: &str, rest: &[&str]) -> Option<Target> {
@@ -81,6 +86,7 @@ mod tests {
                 target.name,
                 target.subresource
             ),
+            Route::Unknown => "unknown".to_owned(),
             Route::Nowhere => "nowhere".to_owned(),
         }
     }
@@ -95,7 +101,8 @@ mod tests {
         for path in
             ["/api/v1/pods/a", "/api/v1/namespaces/shop/nodes/n", "/api/v1/doors", "/api/v1/nodes/n/eviction"]
         {
-            assert_eq!(read(path), "nowhere", "{path}");
+            assert_eq!(read(path), "unknown", "{path}");
         }
+        assert_eq!(read("/apis/example.com/v1/doors"), "nowhere");
     }
 }

@@ -77,11 +77,9 @@ fn field(object: &Value, name: &str) -> String {
     }
 }
 
-fn known_field(kind: &Kind, name: &str) -> bool {
-    if name == "metadata.name" || (name == "metadata.namespace" && kind.namespaced) {
-        return true;
-    }
-    let known: &[&str] = match (kind.is_custom(), kind.plural.as_ref()) {
+/// The fields a kind offers beside name and namespace.
+fn own_fields(kind: &Kind) -> &'static [&'static str] {
+    match (kind.is_custom(), kind.plural.as_ref()) {
         (false, "pods") => &[
             "spec.nodeName",
             "spec.restartPolicy",
@@ -98,13 +96,19 @@ fn known_field(kind: &Kind, name: &str) -> bool {
         (false, "replicasets") => &["status.replicas"],
         (false, "events") => &["reason", "type", "source", "reportingComponent", "reportingController"],
         _ => &[],
-    };
+    }
+}
+
+fn known_field(kind: &Kind, name: &str) -> bool {
+    if name == "metadata.name" || (name == "metadata.namespace" && kind.namespaced) {
+        return true;
+    }
     let about = |prefix: &str| {
         let parts = ["kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"];
         name.strip_prefix(prefix).is_some_and(|part| parts.contains(&part))
     };
     let event = kind.is("events") && (about("involvedObject.") || about("regarding."));
-    known.contains(&name) || event
+    own_fields(kind).contains(&name) || event
 }
 
 fn parse_fields(kind: &Kind, selector: &str) -> Result<Vec<FieldTerm>, Failure> {
@@ -119,11 +123,14 @@ fn parse_fields(kind: &Kind, selector: &str) -> Result<Vec<FieldTerm>, Failure> 
             return Err(Failure::bad_request(why));
         };
         if !known_field(kind, name) {
-            let why = format!("field label not supported: {name}");
-            return Err(Failure::bad_request(format!(
-                "Unable to find {:?} that match label selector \"\", field selector {selector:?}: {why}",
-                format!("{}/{}, Resource={}", kind.group, kind.version, kind.plural).trim_start_matches('/')
-            )));
+            let why = if own_fields(kind).is_empty() && !kind.is("events") {
+                format!(
+                    "{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                )
+            } else {
+                format!("field label not supported: {name}")
+            };
+            return Err(Failure::bad_request(why));
         }
         terms.push(FieldTerm { field: name.to_owned(), equal, value: value.to_owned() });
     }

@@ -12,10 +12,7 @@ pub(crate) fn default(kind: &Kind, object: &mut Value) {
     match kind.plural.as_ref() {
         "pods" => pod(object),
         "services" => service(object),
-        "endpointslices" => each(object, &["ports"], |port| {
-            put_default(port, &["name"], "");
-            put_default(port, &["protocol"], "TCP");
-        }),
+        "endpointslices" => slice(object),
         "endpoints" => each(object, &["subsets"], |subset| {
             each(subset, &["ports"], |port| put_default(port, &["protocol"], "TCP"));
         }),
@@ -46,6 +43,20 @@ pub(crate) fn default(kind: &Kind, object: &mut Value) {
         }
         "customresourcedefinitions" => crate::crd::default(object),
         _ => {}
+    }
+}
+
+fn slice(slice: &mut Value) {
+    each(slice, &["ports"], |port| {
+        put_default(port, &["name"], "");
+        put_default(port, &["protocol"], "TCP");
+    });
+    each(slice, &["endpoints"], |endpoint| put_default(endpoint, &["conditions"], json!({})));
+    // The Go type writes these out even where there are none.
+    for list in ["endpoints", "ports"] {
+        if items(slice, &[list]).is_empty() {
+            put(slice, &[list], Value::Null);
+        }
     }
 }
 

@@ -62,7 +62,7 @@ fn slice(slice: &Value, errors: &mut Vec<FieldError>) {
         if addresses.is_empty() {
             errors.push(FieldError::required(&path, "must contain at least 1 address"));
         }
-        for (at, address) in addresses.iter().enumerate() {
+        for address in addresses {
             let parsed = address.as_str().and_then(|text| text.parse::<IpAddr>().ok());
             let fits = match (family, parsed) {
                 ("IPv4", parsed) => parsed.is_some_and(|ip| ip.is_ipv4()),
@@ -70,8 +70,8 @@ fn slice(slice: &Value, errors: &mut Vec<FieldError>) {
                 _ => true,
             };
             if !fits {
-                let why = format!("must be a valid {family} address");
-                errors.push(FieldError::invalid(format!("{path}[{at}]"), address, &why));
+                let why = format!("must be an {family} address");
+                errors.push(FieldError::invalid(&path, address, &why));
             }
         }
     }

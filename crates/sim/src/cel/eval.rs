@@ -244,9 +244,9 @@ fn call(name: &str, arguments: &[Val]) -> Answer {
         ("size", [Val::Text(text)]) => Ok(Val::Int(length(text.chars().count()))),
         ("size", [Val::List(items)]) => Ok(Val::Int(length(items.len()))),
         ("size", [Val::Map(map)]) => Ok(Val::Int(length(map.len()))),
-        ("duration", [Val::Text(text)]) => {
-            nanos(text).map(Val::Duration).ok_or_else(|| format!("{text:?} is no duration"))
-        }
+        ("duration", [Val::Text(text)]) => nanos(text)
+            .map(Val::Duration)
+            .ok_or_else(|| "type conversion error from 'string' to 'google.protobuf.Duration'".to_owned()),
         ("duration", [Val::Duration(nanos)]) => Ok(Val::Duration(*nanos)),
         ("type", [value]) => Ok(Val::Type(type_of(value))),
         ("string", [Val::Text(text)]) => Ok(Val::Text(text.clone())),

@@ -6,6 +6,7 @@ mod validate;
 
 pub(crate) use rules::{Rules, compile};
 pub(crate) use shape::{default, prune, prune_nulls};
+use validate::type_name;
 pub(crate) use validate::validate;
 
 use serde_json::Value;

@@ -30,8 +30,9 @@ impl Rules {
                 Ok(true) => {}
                 Ok(false) => errors.push(FieldError::invalid(path, value, message)),
                 Err(why) => {
-                    let why = format!("{why} evaluating rule: {text}");
-                    errors.push(FieldError::invalid(path, value, &why));
+                    let said = if message.is_empty() { text } else { message };
+                    let why = format!("{why} evaluating rule: {said}");
+                    errors.push(FieldError::invalid(path, &super::type_name(value).into(), &why));
                 }
             }
         }

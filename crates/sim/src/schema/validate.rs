@@ -30,13 +30,13 @@ pub(crate) fn validate(value: &Value, schema: &Value, path: &str, errors: &mut V
     match value {
         Value::Number(number) => check_number(number.as_f64().unwrap_or(0.0), value, schema, path, errors),
         Value::String(text) => check_text(text, value, schema, path, errors),
-        Value::Array(items) => check_list(items, value, schema, path, errors),
-        Value::Object(map) => check_map(map, value, schema, path, errors),
+        Value::Array(items) => check_list(items, schema, path, errors),
+        Value::Object(map) => check_map(map, schema, path, errors),
         _ => {}
     }
 }
 
-fn type_name(value: &Value) -> &'static str {
+pub(super) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
@@ -101,14 +101,15 @@ fn check_number(is: f64, value: &Value, schema: &Value, path: &str, errors: &mut
 fn check_text(text: &str, value: &Value, schema: &Value, path: &str, errors: &mut Vec<FieldError>) {
     let count = length(text.chars().count());
     if let Some(most) = size(schema, "maxLength").filter(|most| count > *most) {
+        // The first thing that is wrong with a text is the only one told.
         errors.push(FieldError::too_long(path, &format!("may not be more than {most} bytes")));
+        return;
     }
     let mut wrong =
         |why: String| errors.push(FieldError::invalid(path, value, &format!("{path} in body {why}")));
     if let Some(least) = size(schema, "minLength").filter(|least| count < *least) {
         wrong(format!("should be at least {least} chars long"));
-    }
-    if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
+    } else if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
         && !Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
     {
         wrong(format!("should match '{pattern}'"));
@@ -120,13 +121,13 @@ fn check_text(text: &str, value: &Value, schema: &Value, path: &str, errors: &mu
     }
 }
 
-fn check_list(items: &[Value], value: &Value, schema: &Value, path: &str, errors: &mut Vec<FieldError>) {
+fn check_list(items: &[Value], schema: &Value, path: &str, errors: &mut Vec<FieldError>) {
     if let Some(most) = size(schema, "maxItems").filter(|most| length(items.len()) > *most) {
         errors.push(FieldError::too_many(path, items.len(), most));
     }
     if let Some(least) = size(schema, "minItems").filter(|least| length(items.len()) < *least) {
         let why = format!("{path} in body should have at least {least} items");
-        errors.push(FieldError::invalid(path, value, &why));
+        errors.push(FieldError::invalid(path, &json!(items.len()), &why));
     }
     if let Some(schema) = schema.get("items") {
         for (index, item) in items.iter().enumerate() {
@@ -163,13 +164,7 @@ fn check_unique(items: &[Value], schema: &Value, path: &str, errors: &mut Vec<Fi
     }
 }
 
-fn check_map(
-    map: &Map<String, Value>,
-    value: &Value,
-    schema: &Value,
-    path: &str,
-    errors: &mut Vec<FieldError>,
-) {
+fn check_map(map: &Map<String, Value>, schema: &Value, path: &str, errors: &mut Vec<FieldError>) {
     for name in crate::json::items(schema, &["required"]).iter().filter_map(Value::as_str) {
         if !map.contains_key(name) {
             errors.push(FieldError::required(child(path, name), ""));
@@ -180,7 +175,7 @@ fn check_map(
     }
     if let Some(least) = size(schema, "minProperties").filter(|least| length(map.len()) < *least) {
         let why = format!("{path} in body should have at least {least} properties");
-        errors.push(FieldError::invalid(path, value, &why));
+        errors.push(FieldError::invalid(path, &json!(map.len()), &why));
     }
     for (name, value) in map {
         if let Some(schema) = property(schema, name) {

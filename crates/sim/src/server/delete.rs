@@ -143,7 +143,7 @@ impl ApiServer {
         let existing = self.stored(place)?;
         options.check(kind, &place.name, &existing)?;
         if kind.is("namespaces") {
-            return self.delete_namespace(place, &existing);
+            return Ok(self.delete_namespace(place, &existing));
         }
         if options.dry_run {
             return Ok(Deleted::Gone(existing));
@@ -213,16 +213,14 @@ impl ApiServer {
     }
 
     /// A namespace goes when it is empty; [`ApiServer::collect_garbage`] empties it.
-    fn delete_namespace(&mut self, place: &Place, existing: &Arc<Value>) -> Result<Deleted, Failure> {
+    fn delete_namespace(&mut self, place: &Place, existing: &Arc<Value>) -> Deleted {
         if !at(existing, &["metadata", "deletionTimestamp"]).is_null() {
-            let why = "The system is ensuring all content is removed from this namespace.  Upon completion, this \
-                       namespace will automatically be purged by the system.";
-            return Err(Failure::conflict(&place.kind, &place.name, why));
+            return Deleted::Waiting(existing.clone());
         }
         let mut new = Value::clone(existing);
         put(&mut new, &["metadata", "deletionTimestamp"], time_text(self.now_ms()));
         put(&mut new, &["status", "phase"], "Terminating");
-        Ok(Deleted::Waiting(self.store.commit(&place.kind.storage, &place.key(), Some(new))))
+        Deleted::Waiting(self.store.commit(&place.kind.storage, &place.key(), Some(new)))
     }
 
     /// With a CRD go its objects and its kind.

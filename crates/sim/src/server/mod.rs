@@ -206,6 +206,7 @@ impl ApiServer {
         }
         match route(&self.kinds, &request.path) {
             Route::Other(parts) => Ok(discovery::answer(self, &parts, request)),
+            Route::Unknown => Err(Failure::no_resource()),
             Route::Nowhere => Ok(Reply::Text { code: 404, body: "404 page not found\n".to_owned() }),
             Route::Objects(target) => {
                 self.check_access(request)?;

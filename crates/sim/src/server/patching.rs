@@ -24,6 +24,9 @@ impl ApiServer {
         } else {
             &[JSON_PATCH, MERGE, STRATEGIC, APPLY]
         };
+        if ![JSON_PATCH, MERGE, STRATEGIC, APPLY].contains(&media) {
+            return Err(Failure::unknown_patch());
+        }
         if !known.contains(&media) {
             return Err(Failure::unsupported_media(known));
         }

@@ -34,7 +34,7 @@ impl Continue {
     }
 
     fn parse(token: &str) -> Result<Self, Failure> {
-        let wrong = || Failure::bad_request("continue key is not valid");
+        let wrong = || Failure::bad_request("invalid continue token: continue key is not valid");
         let digits: Vec<char> = token.chars().collect();
         let bytes: Option<Vec<u8>> = digits
             .chunks(2)
@@ -51,9 +51,8 @@ fn version(request: &Request) -> Result<Option<u64>, Failure> {
     match request.param("resourceVersion") {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| {
-            let error =
-                FieldError::invalid("resourceVersion", &json!(text), "strconv.ParseUint: invalid syntax");
-            Failure::invalid("meta.k8s.io", "ListOptions", "", &[error])
+            let why = format!("Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax");
+            Failure::bad_request(format!("invalid resource version: resourceVersion: {why}"))
         }),
     }
 }

@@ -188,8 +188,7 @@ fn check_version(place: &Place, existing: &Value, new: &Value) -> Result<(), Fai
         }
         sent if sent == stored => Ok(()),
         Some(sent) if sent.parse::<u64>().is_err() => {
-            let error = FieldError::invalid("metadata.resourceVersion", &json!(sent), "must be a number");
-            Err(Failure::invalid(&kind.group, &kind.kind, &place.name, &[error]))
+            Err(Failure::new(500, "", format!("strconv.ParseUint: parsing {sent:?}: invalid syntax")))
         }
         Some(_) => Err(Failure::stale(kind, &place.name)),
     }

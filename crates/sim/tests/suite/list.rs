@@ -46,7 +46,7 @@ fn a_version_means_at_least_or_exactly() {
     assert_eq!(reason(&future), (504, "Timeout"));
     assert_eq!(future.1["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
     assert_eq!(world.get(&format!("{PODS}?resourceVersionMatch=Exact")).0, 422);
-    assert_eq!(world.get(&format!("{PODS}?resourceVersion=x")).0, 422);
+    assert_eq!(world.get(&format!("{PODS}?resourceVersion=x")).0, 400);
 }
 
 #[test]
