@@ -209,10 +209,13 @@ fn pod(rng: &mut Rng) -> PodOp {
 }
 
 fn node(rng: &mut Rng) -> NodeOp {
-    match rng.below(9) {
+    match rng.below(11) {
         0..=2 => NodeOp::Down { noticed_ms: millis(rng, 500, 5_000) },
         3..=5 => NodeOp::Up,
-        6 => NodeOp::Ill { count: rng.byte(), for_ms: millis(rng, 500, 20_000) },
+        6 | 9 | 10 => {
+            let count = if rng.chance(60) { 0 } else { rng.byte() };
+            NodeOp::Ill { count, for_ms: millis(rng, 500, 20_000) }
+        }
         7 => NodeOp::Gone,
         _ => NodeOp::OutOfService,
     }

@@ -63,6 +63,8 @@ impl Sim {
         }
         let now = self.world.now;
         if let Some(thaw) = self.replicas[who.0].frozen_until {
+            // It will see the answer late, and call it a time-out.
+            let outcome = Outcome::TimedOut;
             let again = Event::ProbeEnd { who, target: Box::new(target.clone()), outcome, sent };
             self.after(thaw.saturating_sub(now), again);
             return;
