@@ -83,15 +83,15 @@ fn commit() -> String {
     if changed.is_empty() { commit } else { format!("{commit} with uncommitted changes") }
 }
 
+/// It stands beside the modes' own sections, or in the mode's.
 fn min_sync(config: &str, mode: &str) -> String {
+    fn field<'v>(object: &'v Value, wanted: &str) -> Option<&'v Value> {
+        object.as_object()?.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+    }
     let config: Value = serde_json::from_str(config).unwrap_or_default();
-    let proxy = config.get("kubeproxy.config.k8s.io");
-    let section = proxy.and_then(Value::as_object).and_then(|proxy| {
-        proxy.iter().find(|(name, _)| name.eq_ignore_ascii_case(mode)).map(|(_, section)| section)
-    });
-    let value = section.and_then(Value::as_object).and_then(|section| {
-        section.iter().find(|(name, _)| name.eq_ignore_ascii_case("minSyncPeriod")).map(|(_, value)| value)
-    });
+    let proxy = config.get("kubeproxy.config.k8s.io").unwrap_or(&Value::Null);
+    let own = field(proxy, mode).and_then(|section| field(section, "minSyncPeriod"));
+    let value = own.or_else(|| field(proxy, "minSyncPeriod"));
     value.and_then(Value::as_str).unwrap_or("unknown").to_owned()
 }
 
@@ -115,8 +115,12 @@ mod tests {
     fn machine_and_proxy_are_read() {
         assert_eq!(cpu("processor\t: 0\nmodel name\t: Fast CPU 3\nmodel name\t: x"), "Fast CPU 3");
         assert!((memory_gib("MemTotal:       2097152 kB\nMemFree: 1 kB") - 2.0).abs() < 1e-9);
-        let config = r#"{"kubeproxy.config.k8s.io": {"NFTables": {"MinSyncPeriod": "1s"}, "IPTables": {}}}"#;
-        assert_eq!(min_sync(config, "nftables"), "1s");
+        for config in [
+            r#"{"kubeproxy.config.k8s.io": {"NFTables": {"MasqueradeBit": 14}, "MinSyncPeriod": "1s"}}"#,
+            r#"{"kubeproxy.config.k8s.io": {"nftables": {"minSyncPeriod": "1s"}, "iptables": {}}}"#,
+        ] {
+            assert_eq!(min_sync(config, "nftables"), "1s");
+        }
         assert_eq!(min_sync("", "nftables"), "unknown");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use futures::future::join_all;
+use futures::future::{join_all, try_join};
 use serde_json::json;
 
 use super::bench::{Bench, slowly};
@@ -39,8 +39,7 @@ impl Power {
 
     /// Removes them.
     pub(super) async fn remove(self) -> Result<()> {
-        self.usual.remove().await?;
-        self.fast.remove().await
+        try_join(self.usual.remove(), self.fast.remove()).await.map(drop)
     }
 
     fn group(&self, row: Row) -> &Group {

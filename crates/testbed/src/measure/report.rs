@@ -246,6 +246,7 @@ const STAGE_WORDS: &str = "
 - **detect**: from the first sign to the proof. **decide**: from the proof to the sending of the seat's write.
 - **seat**: the write of the Lease. **traffic**: the write of the slice. Both with the API server's answer.
 - **platform**: from the slice's stored write to the end of the first answer: watch, kube-proxy, nftables, the client's period.
+  It is below zero where the client was answered before hotstandby had taken in the answer to its write.
 - detect to traffic are hotstandby's own words (`status.history`). What lies before and after is told apart by the time of the
   seat's write, which is kept in whole milliseconds. The floor has no stages but its write and the rest.
 ";

@@ -118,8 +118,8 @@ impl Row {
             }
             Self::Killed => {
                 "SIGKILL to the main process of the active's container, from just before the signal. Default timing, TCP \
-                 probe, three pods of a Deployment to which nothing was added. The killed pod is replaced afterwards, \
-                 or its container would go into back-off"
+                 probe, three pods of a Deployment to which nothing was added. A pod that was killed twice is replaced \
+                 afterwards, since its container would go into back-off"
             }
             Self::Switchover => {
                 "The annotation `hotstandby.dev/switchover` is patched, from just before the patch is sent"
@@ -172,8 +172,9 @@ impl Row {
     /// How often, if nothing else is said: chosen so that all of it takes some 25 minutes.
     pub(super) fn usual_trials(self) -> usize {
         match self {
-            Self::Floor | Self::Killed | Self::Switchover => 100,
-            Self::Delete | Self::DeleteLinger | Self::Hang => 40,
+            Self::Killed | Self::Switchover => 100,
+            Self::Floor => 80,
+            Self::Delete | Self::DeleteLinger | Self::Hang => 30,
             Self::SwitchoverCli | Self::NodeOff | Self::NodeOffFast => 20,
             Self::LeadOff | Self::LeadOffFast => 10,
         }

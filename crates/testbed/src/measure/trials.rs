@@ -1,9 +1,11 @@
 //! The trials that leave all nodes alone.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use futures::future::try_join_all;
 use nix::sys::signal::Signal;
 
 use super::bench::{Attended, Bench};
@@ -32,6 +34,8 @@ pub(super) struct Trials {
     pool: Vec<Group>,
     linger: Option<Group>,
     hang: Option<Group>,
+    /// UIDs of pods whose container was killed once.
+    killed: Mutex<HashSet<String>>,
 }
 
 impl Trials {
@@ -54,15 +58,13 @@ impl Trials {
         } else {
             None
         };
-        Ok(Self { bench: bench.clone(), pool, linger, hang })
+        Ok(Self { bench: bench.clone(), pool, linger, hang, killed: Mutex::default() })
     }
 
     /// Removes them all.
     pub(super) async fn remove(self) -> Result<()> {
-        for group in self.pool.into_iter().chain(self.linger).chain(self.hang) {
-            group.remove().await?;
-        }
-        Ok(())
+        let groups = self.pool.into_iter().chain(self.linger).chain(self.hang);
+        try_join_all(groups.map(Group::remove)).await.map(drop)
     }
 
     /// One trial; `turn` counts all trials, `number` those of this row.
@@ -191,13 +193,18 @@ impl Trials {
     /// Undoes what a trial has done, as far as Kubernetes does not.
     async fn mend(&self, row: Row, group: &Group, old: &Active) -> Result<()> {
         match row {
-            // A container that is killed again goes into back-off; a new pod does not.
-            Row::Killed => {
+            // A container is started again at once the first time, and after a back-off the second time: then a
+            // new pod takes its place.
+            Row::Killed if !self.first_kill(old) => {
                 let objects = &self.bench.env.objects;
                 objects.delete(Kind::Pod, &group.namespace, &old.pod).await
             }
             Row::Hang => self.tell(old, "health=good").await.map(drop),
             _ => Ok(()),
         }
+    }
+
+    fn first_kill(&self, pod: &Active) -> bool {
+        self.killed.lock().unwrap_or_else(PoisonError::into_inner).insert(pod.uid.clone())
     }
 }
