@@ -5,6 +5,7 @@ use crate::action::{Change, Ticket};
 use crate::health::Outcome;
 use crate::ids::{Now, Rv, Uid};
 use crate::observation::{GroupView, Live, Observation, WriteError};
+use crate::reason::Reason;
 use crate::seat::{SeatRecord, SeatState};
 use crate::view::{MemberView, ServiceFound, ServiceView};
 use std::collections::{BTreeMap, VecDeque};
@@ -206,7 +207,14 @@ fn note_handover(group: &mut Group, now: Duration, record: &SeatRecord) {
     let Some(marks) = record.sealed() else { return };
     let Some((_, before)) = &group.seat.last_good else { return };
     let goes_back = group.seat.highest_here.is_some_and(|highest| marks.term < highest);
-    if goes_back || before.holder_uid == marks.holder_uid {
+    if goes_back {
+        return;
+    }
+    if before.holder_uid == marks.holder_uid {
+        // A repair hands nothing over, but somebody who keeps editing the seat must not make us write without end.
+        if marks.term != before.term && matches!(marks.reason, Reason::SeatRepaired | Reason::SeatRecreated) {
+            group.brake.note_change(now);
+        }
         return;
     }
     let (loser, loser_name) = (before.holder_uid.clone(), before.holder_name.clone());
