@@ -10,6 +10,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::netns::in_netns;
 use crate::paths::{CONTROL_PLANE, CONTROL_PLANE_IP, NodePaths, Paths};
 
+/// The bridge's hardware address, and the beginning of the nodes': locally administered ones.
+const BRIDGE_MAC: &str = "02:00:0a:4d:00:01";
+const NODE_MACS: &str = "02:00:0a:4d:01:";
+
 /// Makes the control plane's namespace with its bridge, and plugs all nodes in.
 pub(crate) fn create(paths: &Paths, nodes: &[NodePaths]) -> Result<()> {
     let cp = paths.netns_name(CONTROL_PLANE);
@@ -17,7 +21,9 @@ pub(crate) fn create(paths: &Paths, nodes: &[NodePaths]) -> Result<()> {
     ip_batch(
         &cp,
         &format!(
-            "link set lo up\nlink add br0 type bridge\naddr add {CONTROL_PLANE_IP}/24 dev br0\nlink set br0 up\n"
+            // Of its own accord a bridge takes an address of its ports', another one when a node is unplugged.
+            "link set lo up\nlink add br0 address {BRIDGE_MAC} type bridge\n\
+             addr add {CONTROL_PLANE_IP}/24 dev br0\nlink set br0 up\n"
         ),
     )?;
     forward(&paths.netns(CONTROL_PLANE))?;
@@ -67,8 +73,12 @@ pub(crate) fn link_is_up(paths: &Paths, node: &NodePaths) -> bool {
 }
 
 fn node_commands(node: &NodePaths, nodes: &[NodePaths]) -> String {
+    // A machine keeps its network card when it reboots. With another address the others would send into the
+    // void for up to a minute, until their neighbour tables have forgotten the old one.
     let mut commands = format!(
-        "link set lo up\naddr add {}/24 dev eth0\nlink set eth0 up\nroute add default via {CONTROL_PLANE_IP}\n",
+        "link set lo up\nlink set eth0 address {NODE_MACS}{:02x}\naddr add {}/24 dev eth0\nlink set eth0 up\n\
+         route add default via {CONTROL_PLANE_IP}\n",
+        node.index(),
         node.ip()
     );
     for other in nodes.iter().filter(|other| other.index() != node.index()) {
@@ -123,6 +133,7 @@ mod tests {
         let nodes: Vec<_> = (1..=3).map(|i| NodePaths::new(&paths, i)).collect();
         let commands = node_commands(&nodes[1], &nodes);
         assert!(commands.contains("addr add 10.77.0.12/24 dev eth0"));
+        assert!(commands.contains("link set eth0 address 02:00:0a:4d:01:02"));
         assert!(commands.contains("route add 10.88.1.0/24 via 10.77.0.11"));
         assert!(commands.contains("route add 10.88.3.0/24 via 10.77.0.13"));
         assert!(!commands.contains("10.88.2.0/24"));
