@@ -5,6 +5,10 @@
 use hotstandby_sim::{ApiServer, Handle, SystemClock, serve};
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two rounds of the garbage collector.
+const GARBAGE_PERIOD: Duration = Duration::from_millis(500);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -20,6 +24,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let serving = serve(&handle, address.parse()?).await?;
     std::fs::write(&path, serving.kubeconfig())?;
     println!("serving on {}; kubectl --kubeconfig {path}", serving.address());
-    tokio::signal::ctrl_c().await?;
-    Ok(())
+    loop {
+        tokio::select! {
+            stopped = tokio::signal::ctrl_c() => return Ok(stopped?),
+            () = tokio::time::sleep(GARBAGE_PERIOD) => {
+                handle.with(ApiServer::collect_garbage);
+            }
+        }
+    }
 }

@@ -35,6 +35,11 @@ pub(crate) fn body(request: &Request) -> Result<Value, Failure> {
     if let Ok(value) = serde_json::from_slice(&request.body) {
         return Ok(value);
     }
+    if request.content_type.contains("protobuf")
+        && let Some(value) = crate::protobuf::read(&request.body)
+    {
+        return Ok(value);
+    }
     if request.content_type.contains("yaml") {
         return serde_norway::from_slice(&request.body)
             .map_err(|why| Failure::bad_request(format!("error decoding YAML: {why}")));

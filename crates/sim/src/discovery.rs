@@ -75,7 +75,7 @@ fn resource_in_v2(kind: &Kind) -> Value {
         .iter()
         .map(|sub| {
             json!({
-                "subresource": sub.as_str(), "verbs": sub_verbs(*sub), "responseKind": gvk(sub_kind(*sub, kind)),
+                "subresource": sub.as_str(), "verbs": sub_verbs(*sub), "responseKind": sub_gvk(*sub, kind),
             })
         })
         .collect();
@@ -96,6 +96,16 @@ fn sub_verbs(sub: Subresource) -> &'static [&'static str] {
         Subresource::Finalize => &["update"],
         Subresource::Status | Subresource::Scale => &["get", "patch", "update"],
     }
+}
+
+/// Evictions and scales are kinds of other groups.
+fn sub_gvk(sub: Subresource, kind: &Kind) -> Value {
+    let (group, version) = match sub {
+        Subresource::Eviction => ("policy", "v1"),
+        Subresource::Scale => ("autoscaling", "v1"),
+        _ => (kind.group.as_ref(), kind.version.as_ref()),
+    };
+    json!({"group": group, "version": version, "kind": sub_kind(sub, kind)})
 }
 
 fn sub_kind(sub: Subresource, kind: &Kind) -> &str {
@@ -146,10 +156,18 @@ fn resources(server: &ApiServer, group: &str, version: &str) -> Reply {
             "verbs": kind.verbs(), "shortNames": kind.short_names, "categories": kind.categories,
         }));
         for sub in &kind.subresources {
-            listed.push(json!({
+            let mut resource = json!({
                 "name": format!("{}/{}", kind.plural, sub.as_str()), "singularName": "",
                 "namespaced": kind.namespaced, "kind": sub_kind(*sub, kind), "verbs": sub_verbs(*sub),
-            }));
+            });
+            // `kubectl drain` looks here for a group before it evicts.
+            if matches!(sub, Subresource::Eviction | Subresource::Scale) {
+                let gvk = sub_gvk(*sub, kind);
+                for field in ["group", "version"] {
+                    crate::json::put(&mut resource, &[field], crate::json::at(&gvk, &[field]).clone());
+                }
+            }
+            listed.push(resource);
         }
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };

@@ -38,6 +38,7 @@ mod kinds;
 mod lists;
 mod message;
 mod patch;
+mod protobuf;
 mod random;
 mod route;
 mod rows;

@@ -24,9 +24,7 @@ pub(crate) struct DeleteOptions {
 
 impl DeleteOptions {
     fn read(request: &Request) -> Result<Self, Failure> {
-        // `kubectl drain` sends evictions as protobuf, which is not read: their options then are the defaults.
-        let unread = request.content_type.contains("protobuf") && request.path.ends_with("/eviction");
-        let body = if request.body.is_empty() || unread { Value::Null } else { decode::body(request)? };
+        let body = if request.body.is_empty() { Value::Null } else { decode::body(request)? };
         let body =
             if at(&body, &["kind"]) == "Eviction" { at(&body, &["deleteOptions"]).clone() } else { body };
         let owned = |path: &[&str]| text(&body, path).map(str::to_owned);
