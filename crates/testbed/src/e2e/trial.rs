@@ -19,6 +19,8 @@ use crate::trace::{Failover, Trace};
 
 /// A limit so generous that only a real fault misses it, however noisy the machine.
 pub const GENEROUS: Duration = Duration::from_secs(2);
+/// How many answers in a row show that a client is settled: half a second of them.
+const IN_A_ROW: usize = 100;
 /// For what takes Kubernetes itself a while.
 pub const PATIENT: Duration = Duration::from_secs(30);
 
@@ -138,7 +140,7 @@ impl Trial {
     }
 
     /// Starts a client with a new connection every 5 ms, on a node that is none of these; waits until it is
-    /// answered without a break.
+    /// answered by the active without a break.
     pub async fn start_client(&mut self, not_on: &[&str]) -> Result<()> {
         let target = self.address(SERVICE, 80).await?;
         let node = self.env.cluster.nodes().into_iter().find(|node| !not_on.contains(&node.name().as_str()));
@@ -147,9 +149,10 @@ impl Trial {
         let active = self.active()?.pod;
         until(PATIENT, &format!("the client on {} to be answered by {active}", node.name()), async || {
             let trace = client.snapshot();
-            let answered =
-                trace.samples().iter().rev().take(20).filter(|sample| sample.who().is_some()).count();
-            Ok((answered == 20).then_some(()))
+            // For more than a request's whole time-out: none that goes elsewhere or fails is still under way.
+            let newest = trace.samples().iter().rev().take(IN_A_ROW);
+            let answered = newest.filter(|sample| sample.who() == Some(active.as_str())).count();
+            Ok((answered == IN_A_ROW).then_some(()))
         })
         .await?;
         client.take();

@@ -141,13 +141,16 @@ pub(super) async fn slice_contested(trial: &mut Trial) -> Result<()> {
     trial.moved(0).await
 }
 
+/// More changes of a seat than the brake lets pass make it wait for ten seconds.
+const BRAKED: Duration = Duration::from_secs(20);
+
 /// Waits for a seat other than the edited one, held by the same pod.
 async fn reseated(trial: &Trial, active: &Active, version: u64, what: &str) -> Result<Seat> {
     let right = |world: &World| {
         let seat = world.seat(GROUP)?;
         (seat.version > version && seat.holder_uid == active.uid && seat.holder == active.pod).then_some(seat)
     };
-    let seat = trial.dog.wait(REPAIR, &format!("the seat to be put right after {what}"), right).await?;
+    let seat = trial.dog.wait(BRAKED, &format!("the seat to be put right after {what}"), right).await?;
     let follows = |world: &World| {
         let slices = world.slices(SERVICE);
         let [slice] = slices.as_slice() else { return None };
