@@ -1,5 +1,6 @@
 //! What the platform itself needs: one slice, written by hand, from one pod to another.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use kube::api::PostParams;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::bench::{self, Bench, slowly};
@@ -19,11 +21,13 @@ use crate::e2e::harness::START_LIMIT;
 use crate::e2e::objects::{Kind, is_ready_pod, items, name_of, text, uid_of};
 use crate::e2e::scene::Scene;
 use crate::e2e::watchdog::pod_ip;
-use crate::faults::Inflicted;
+use crate::faults::{ContainerProcess, Inflicted};
 
 const PODS: usize = 2;
 const SERVICE: &str = "raw";
 const PORT: u16 = 8080;
+/// From a kill to the write: about what hotstandby takes to prove the death and to write the seat.
+const PROOF: Duration = Duration::from_millis(15);
 
 /// A Service whose slice we write ourselves.
 pub(super) struct Floor {
@@ -31,6 +35,8 @@ pub(super) struct Floor {
     namespace: String,
     target: SocketAddr,
     slice: Mutex<Option<EndpointSlice>>,
+    /// UIDs of pods whose container was killed once.
+    killed: Mutex<HashSet<String>>,
 }
 
 struct Pod {
@@ -53,7 +59,13 @@ impl Floor {
         let workload = Scene::default().replicas(PODS).workload_object();
         objects.create(Kind::Deployment, &namespace, &workload).await?;
         bench.expect_pods(PODS.cast_signed());
-        Ok(Self { bench: bench.clone(), namespace, target, slice: Mutex::default() })
+        Ok(Self {
+            bench: bench.clone(),
+            namespace,
+            target,
+            slice: Mutex::default(),
+            killed: Mutex::default(),
+        })
     }
 
     /// Removes it all.
@@ -63,14 +75,14 @@ impl Floor {
     }
 
     /// One trial; never fails, since a trial that went wrong is to be told too.
-    pub(super) async fn trial(&self, turn: usize) -> Outcome {
-        match self.try_trial(turn).await {
+    pub(super) async fn trial(&self, row: Row, turn: usize) -> Outcome {
+        match self.try_trial(row, turn).await {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Invalid { reason: format!("{error:#}") },
         }
     }
 
-    async fn try_trial(&self, turn: usize) -> Result<Outcome> {
+    async fn try_trial(&self, row: Row, turn: usize) -> Result<Outcome> {
         let pods = self.living_pods().await?;
         let now = self.address();
         let (from, to) = match pods.iter().position(|pod| Some(&pod.ip) == now.as_ref()) {
@@ -86,22 +98,43 @@ impl Floor {
             anyhow::bail!("two pods are needed")
         };
         let (client, node) = self.bench.client(self.target, &[&from.node], turn).await?;
+        let victim = if row == Row::FloorKill { Some(self.container(from).await?) } else { None };
         self.bench.slots.rest().await?;
 
+        if let Some(process) = victim {
+            process.signal(Signal::SIGKILL)?;
+            tokio::time::sleep(PROOF).await;
+        }
         let (fault, write) = self.write(to).await?;
-        let trace = bench::watch(client, fault.at, &from.name, Row::Floor.limit()).await?;
+        let trace = bench::watch(client, fault.at, &from.name, row.limit()).await?;
         let Some(mut seen) = bench::describe(&trace, fault.at, &from.name) else {
             let failed = trace.failed().try_into().unwrap_or(u64::MAX);
-            return Ok(Outcome::NoAnswer { limit_ms: millis(Row::Floor.limit()), failed });
+            return Ok(Outcome::NoAnswer { limit_ms: millis(row.limit()), failed });
         };
         if let Err(reason) = self.bench.slots.judge(&format!("{}/", self.namespace), fault.at) {
             return Ok(Outcome::Invalid { reason });
         }
         ensure!(seen.to == to.name, "another pod answered than the one that was written");
         seen.client_node = node;
+        if row == Row::FloorKill {
+            self.mend(from).await?;
+        }
         let (traffic, gap) = (millis(write), seen.gap_ms);
         seen.stages = Some(Stages { traffic, platform: gap - traffic, ..Stages::default() });
         Ok(Outcome::Seen(Box::new(seen)))
+    }
+
+    async fn container(&self, pod: &Pod) -> Result<ContainerProcess> {
+        let env = &self.bench.env;
+        env.cluster.faults().find_container(env.objects.client(), &self.namespace, &pod.name, None).await
+    }
+
+    /// A container killed for the second time goes into back-off: then a new pod takes its place.
+    async fn mend(&self, pod: &Pod) -> Result<()> {
+        if self.killed.lock().unwrap_or_else(PoisonError::into_inner).insert(pod.uid.clone()) {
+            return Ok(());
+        }
+        self.bench.env.objects.delete(Kind::Pod, &self.namespace, &pod.name).await
     }
 
     /// The pods, each of which answers now: after a power cut the API server tells old addresses for a while.

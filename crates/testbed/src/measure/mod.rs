@@ -158,7 +158,7 @@ async fn power_cuts(
         if floors > 0 {
             floors -= 1;
             bench.calm(power::STEADY).await?;
-            log.note(bench.sample(Row::Floor, floor.trial(turn).await), &progress)?;
+            log.note(bench.sample(Row::Floor, floor.trial(Row::Floor, turn).await), &progress)?;
         }
         for (row, outcome) in power.cut(*lead, rows, turn).await? {
             log.note(bench.sample(row, outcome), &progress)?;

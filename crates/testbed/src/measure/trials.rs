@@ -72,8 +72,8 @@ impl Trials {
         if let Err(error) = self.bench.calm(STEADY).await {
             return Outcome::Invalid { reason: format!("{error:#}") };
         }
-        if row == Row::Floor {
-            return floor.trial(number).await;
+        if matches!(row, Row::Floor | Row::FloorKill) {
+            return floor.trial(row, number).await;
         }
         match self.prepared(row, turn, number).await {
             Ok(outcome) => outcome,
