@@ -170,9 +170,10 @@ impl Gatekeeper {
             self.leave(now.boot);
             return;
         }
-        self.renew(now);
-        self.publish(now.boot);
+        // The start first: it is what all are waiting for.
         self.start(now.boot);
+        self.publish(now.boot);
+        self.renew(now);
     }
 
     fn renew(&mut self, now: Now) {

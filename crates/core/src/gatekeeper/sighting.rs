@@ -56,7 +56,6 @@ impl Sighting {
     /// Notes what a watch told: it may be late.
     pub(super) fn watched(&mut self, new: LeaseState, now: Duration, own: Duration) -> Seen {
         let seen = match (&self.state, &new) {
-            (None, LeaseState::Present(_)) => Seen::Current,
             (Some(LeaseState::Present(old)), LeaseState::Present(new)) if old.uid == new.uid => {
                 if new.rv == old.rv || old.rv.is_older_than(&new.rv) {
                     Seen::Current
@@ -66,7 +65,7 @@ impl Sighting {
                     Seen::Unclear
                 }
             }
-            (Some(LeaseState::Absent), LeaseState::Absent) => Seen::Current,
+            (None, LeaseState::Present(_)) | (Some(LeaseState::Absent), LeaseState::Absent) => Seen::Current,
             _ => Seen::Unclear,
         };
         if seen == Seen::Current {
@@ -90,7 +89,7 @@ impl Sighting {
 
     fn replace(&mut self, new: LeaseState, now: Duration, own: Duration) {
         let vanished = match (&self.state, &new) {
-            (None, _) | (Some(LeaseState::Absent), _) => false,
+            (None | Some(LeaseState::Absent), _) => false,
             (Some(LeaseState::Present(_)), LeaseState::Absent) => true,
             (Some(LeaseState::Present(old)), LeaseState::Present(new)) => old.uid != new.uid,
         };

@@ -1,0 +1,488 @@
+//! True time, the queue of events, and what each of them does. I2 is checked at each start of a command.
+
+use crate::bend::Bend;
+use crate::member::{Command, Killer, Member, Program};
+use crate::op::{Op, What};
+use crate::plain;
+use crate::rng::Rng;
+use crate::store::Store;
+use hotstandby_core::action::{Precondition, Ticket};
+use hotstandby_core::gatekeeper::{LeaseRecord, LeaseState, Observation};
+use hotstandby_core::ids::{Term, Uid};
+use hotstandby_core::observation::WriteError;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// To the killer: deadlines, and what to do with the command.
+#[derive(Clone, Debug)]
+pub(super) enum Order {
+    Arm { term_at: Duration, kill_at: Duration },
+    Start { term: Term, not_after: Duration },
+    Term { kill_at: Duration },
+    Kill,
+    WrapperGone,
+}
+
+/// What a request wants of the store.
+#[derive(Clone, Debug)]
+pub(super) enum Request {
+    Read { ticket: Ticket },
+    Write { ticket: Ticket, pre: Precondition, record: LeaseRecord },
+}
+
+/// How an answer comes, if it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Back {
+    Answer {
+        us: u64,
+    },
+    /// As if another had been faster, although it was applied: a repeated request met its own write.
+    Conflict {
+        us: u64,
+    },
+    /// 504.
+    Unknown {
+        us: u64,
+    },
+    Never,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    Op(usize),
+    Start {
+        member: usize,
+    },
+    Step {
+        member: usize,
+        process: u64,
+    },
+    Told {
+        member: usize,
+        process: u64,
+        observation: Box<Observation>,
+    },
+    Order {
+        member: usize,
+        process: u64,
+        order: Order,
+    },
+    KillerLooks {
+        member: usize,
+        process: u64,
+    },
+    /// The command itself ends.
+    Ends {
+        member: usize,
+        generation: u64,
+        code: u8,
+    },
+    /// All of it ends.
+    Killed {
+        member: usize,
+        generation: u64,
+    },
+    /// The killer sees that.
+    Reaps {
+        member: usize,
+        process: u64,
+    },
+    Arrives {
+        member: usize,
+        process: u64,
+        request: Box<Request>,
+        back: Back,
+    },
+    Watch {
+        member: usize,
+        process: u64,
+        order: u64,
+        state: Box<LeaseState>,
+    },
+    Plain {
+        member: usize,
+        process: u64,
+        tick: plain::Tick,
+    },
+}
+
+pub(super) struct Sim {
+    pub(super) now: u64,
+    pub(super) rng: Rng,
+    pub(super) store: Store,
+    pub(super) members: Vec<Member>,
+    pub(super) bend: Bend,
+    pub(super) ops: Vec<Op>,
+    pub(super) calm: bool,
+    pub(super) api_until: u64,
+    /// No process starts before this: one that never saw a deleted Lease cannot know that it was there.
+    pub(super) no_start_until: u64,
+    pub(super) last_term: Option<(Uid, Term)>,
+    pub(super) runs: u64,
+    pub(super) wrong: Option<String>,
+    pub(super) trace: bool,
+    queue: BTreeMap<(u64, u64), Event>,
+    sequence: u64,
+}
+
+impl Sim {
+    pub(super) fn new(rng: Rng, members: Vec<Member>, ops: Vec<Op>, bend: Bend, trace: bool) -> Self {
+        let mut store = Store::new();
+        store.careless = bend == Bend::NoVersion;
+        let mut sim = Self {
+            now: 0,
+            rng,
+            store,
+            members,
+            bend,
+            ops,
+            calm: false,
+            api_until: 0,
+            no_start_until: 0,
+            last_term: None,
+            runs: 0,
+            wrong: None,
+            trace,
+            queue: BTreeMap::new(),
+            sequence: 0,
+        };
+        for index in 0..sim.ops.len() {
+            sim.at(sim.ops[index].at_us, Event::Op(index));
+        }
+        for member in 0..sim.members.len() {
+            let after = sim.rng.between(0, 300_000);
+            sim.at(after, Event::Start { member });
+        }
+        sim
+    }
+
+    pub(super) fn at(&mut self, at: u64, event: Event) {
+        self.sequence += 1;
+        self.queue.insert((at.max(self.now), self.sequence), event);
+    }
+
+    pub(super) fn after(&mut self, us: u64, event: Event) {
+        self.at(self.now + us, event);
+    }
+
+    pub(super) fn note(&self, text: impl FnOnce() -> String) {
+        if self.trace {
+            eprintln!("{:>12.3} ms  {}", self.now as f64 / 1000.0, text());
+        }
+    }
+
+    pub(super) fn run_until(&mut self, end: u64) {
+        while self.wrong.is_none() {
+            let Some((&(at, sequence), _)) = self.queue.first_key_value() else { break };
+            if at > end {
+                break;
+            }
+            let event = self.queue.remove(&(at, sequence)).expect("just seen");
+            self.now = at;
+            self.handle(event);
+            self.wrong = self.wrong.take().or(self.store.wrong.take());
+        }
+        self.now = end;
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Op(index) => self.apply(index),
+            Event::Start { member } => self.start_process(member),
+            Event::Step { member, process } => {
+                if self.wrapper_is_there(member, process, || Event::Step { member, process })
+                    && self.members[member].step_at.is_some_and(|at| at <= self.now)
+                {
+                    self.members[member].step_at = None;
+                    self.step(member);
+                }
+            }
+            Event::Told { member, process, observation } => {
+                let again = observation.clone();
+                if self.wrapper_is_there(member, process, || Event::Told {
+                    member,
+                    process,
+                    observation: again,
+                }) {
+                    self.tell(member, *observation);
+                }
+            }
+            Event::Watch { member, process, order, state } => {
+                let again = state.clone();
+                let retry = || Event::Watch { member, process, order, state: again };
+                if self.wrapper_is_there(member, process, retry) && self.members[member].watch_order <= order
+                {
+                    self.members[member].watch_order = order;
+                    self.tell(member, Observation::LeaseSeen(*state));
+                }
+            }
+            Event::Order { member, process, order } => {
+                if self.killer_is_there(
+                    member,
+                    process,
+                    Event::Order { member, process, order: order.clone() },
+                ) {
+                    self.order(member, order);
+                }
+            }
+            Event::KillerLooks { member, process } => {
+                if self.killer_is_there(member, process, Event::KillerLooks { member, process }) {
+                    self.killer_looks(member);
+                }
+            }
+            Event::Reaps { member, process } => {
+                if self.killer_is_there(member, process, Event::Reaps { member, process }) {
+                    self.reap(member);
+                }
+            }
+            Event::Ends { member, generation, code } => self.command_ends(member, generation, code),
+            Event::Killed { member, generation } => self.command_killed(member, generation),
+            Event::Arrives { member, process, request, back } => self.arrive(member, process, &request, back),
+            Event::Plain { member, process, tick } => {
+                if self.members[member].process == process {
+                    plain::tick(self, member, tick);
+                }
+            }
+        }
+    }
+
+    /// Whether the elector can act; where it stands still, the event waits.
+    fn wrapper_is_there(&mut self, member: usize, process: u64, again: impl FnOnce() -> Event) -> bool {
+        let it = &self.members[member];
+        if it.process != process || it.wrapper_dead || !matches!(it.program, Program::Await(_)) {
+            return false;
+        }
+        let until = it.wrapper_until;
+        if until > self.now {
+            self.at(until, again());
+            return false;
+        }
+        true
+    }
+
+    fn killer_is_there(&mut self, member: usize, process: u64, again: Event) -> bool {
+        let it = &self.members[member];
+        if it.process != process {
+            return false;
+        }
+        let until = it.killer_until;
+        if until > self.now {
+            self.at(until, again);
+            return false;
+        }
+        true
+    }
+
+    fn start_process(&mut self, member: usize) {
+        if self.now < self.no_start_until {
+            self.at(self.no_start_until, Event::Start { member });
+            return;
+        }
+        let it = &mut self.members[member];
+        if !matches!(it.program, Program::Down) || it.command.alive {
+            return;
+        }
+        if it.stopping {
+            it.stopping = false;
+            it.pod += 1;
+        }
+        it.process += 1;
+        it.wrapper_dead = false;
+        it.killer = Killer::default();
+        it.step_at = None;
+        it.skip_us = 0;
+        let process = it.process;
+        self.note(|| format!("{member}: process {process} starts"));
+        if self.members[member].plain {
+            plain::start(self, member);
+        } else {
+            self.start_machine(member);
+        }
+    }
+
+    /// All processes of the container are dead; it is started again later.
+    pub(super) fn container_ends(&mut self, member: usize) {
+        let it = &mut self.members[member];
+        it.program = Program::Down;
+        it.wrapper_dead = true;
+        it.process += 1;
+        it.command.alive = false;
+        it.command.main_alive = false;
+        it.command.generation += 1;
+        // A frozen process that is killed is not frozen any more.
+        it.wrapper_until = 0;
+        it.killer_until = 0;
+        let after = self.rng.between(20_000, 2_500_000);
+        self.after(after, Event::Start { member });
+    }
+
+    /// I2, at the moment the command is executed.
+    pub(super) fn exec(&mut self, member: usize, term: Option<Term>) {
+        for (other, it) in self.members.iter().enumerate() {
+            if it.command.alive {
+                self.wrong = Some(format!("I2: the command starts at {member} while it runs at {other}"));
+            }
+        }
+        if let Some(term) = term {
+            // Terms compare only within one Lease.
+            let uid = self.store.view().map_or_else(|| "none".into(), |view| view.uid.clone());
+            if self.last_term.as_ref().is_some_and(|(last_uid, last)| *last_uid == uid && term <= *last) {
+                self.wrong =
+                    Some(format!("I3: a command starts at term {term} after one at {:?}", self.last_term));
+            }
+            self.last_term = Some((uid, term));
+        }
+        self.runs += 1;
+        let stubborn = self.rng.chance(40);
+        let daemonises = self.rng.chance(20);
+        let it = &mut self.members[member];
+        let generation = it.command.generation + 1;
+        it.command =
+            Command { generation, alive: true, main_alive: true, stubborn, daemonises, reported: false };
+        self.note(|| {
+            format!("{member}: command runs at term {term:?} (stubborn {stubborn}, daemon {daemonises})")
+        });
+    }
+
+    fn arrive(&mut self, member: usize, process: u64, request: &Request, back: Back) {
+        let cut = self.is_cut(member);
+        let outcome = match request {
+            _ if cut => return,
+            Request::Read { ticket } => {
+                Observation::LeaseRead { ticket: *ticket, outcome: Ok(self.store.state.clone()) }
+            }
+            Request::Write { ticket, pre, record } => {
+                let outcome = self.store.write(pre, record);
+                self.note(|| {
+                    let stored = if outcome.is_ok() { "stored" } else { "conflict" };
+                    format!(
+                        "{member}: write {:?} term {} {stored}, back {back:?}",
+                        record.holder, record.term
+                    )
+                });
+                if outcome.is_ok() {
+                    self.spread();
+                }
+                Observation::LeaseWritten { ticket: *ticket, outcome }
+            }
+        };
+        let (us, observation) = match back {
+            Back::Answer { us } => (us, outcome),
+            Back::Conflict { us } => (us, failed(&outcome, WriteError::Conflict)),
+            Back::Unknown { us } => (us, failed(&outcome, WriteError::Unknown("504".into()))),
+            Back::Never => return,
+        };
+        if !matches!(self.members[member].program, Program::Plain(_)) {
+            let observation = Box::new(observation);
+            self.after(us, Event::Told { member, process, observation });
+        }
+    }
+
+    pub(super) fn is_cut(&self, member: usize) -> bool {
+        self.now < self.api_until || self.now < self.members[member].cut_until
+    }
+
+    /// Tells all watches of a change.
+    pub(super) fn spread(&mut self) {
+        for member in 0..self.members.len() {
+            let us = if self.rng.chance(8) && !self.calm {
+                self.rng.between(50_000, 700_000)
+            } else {
+                self.rng.between(500, 15_000)
+            };
+            let it = &self.members[member];
+            let clear = it.cut_until.max(it.watch_until).max(self.api_until).max(self.now);
+            let (process, order) = (it.process, self.sequence);
+            let state = Box::new(self.store.state.clone());
+            self.at(clear + us, Event::Watch { member, process, order, state });
+        }
+    }
+
+    fn apply(&mut self, index: usize) {
+        let Op { member, what, .. } = self.ops[index].clone();
+        let (now, killer_until) = (self.now, self.members[member].killer_until);
+        let plain = self.members[member].plain;
+        self.note(|| format!("{member}: {what:?}"));
+        match what {
+            // Either of wrapper and killer alone must suffice; nothing helps where both stand still.
+            What::PauseWrapper { us } if !plain && killer_until <= now => {
+                self.members[member].wrapper_until = now + us
+            }
+            What::PauseKiller { us } if !plain && self.members[member].can_do_without_killer(now) => {
+                self.members[member].killer_until = now + us;
+            }
+            What::PauseWrapper { .. } | What::PauseKiller { .. } => {}
+            What::Cut { us } => self.members[member].cut_until = now + us,
+            What::ApiAway { us } => self.api_until = now + us,
+            What::StallWatch { us } => {
+                self.members[member].watch_until = now + us;
+                let (process, order) = (self.members[member].process, self.sequence);
+                let state = Box::new(self.store.before.clone());
+                self.after(us, Event::Watch { member, process, order, state });
+            }
+            What::Crash => self.container_ends(member),
+            What::CrashWrapper if !plain && killer_until <= now && !self.members[member].wrapper_dead => {
+                self.members[member].wrapper_dead = true;
+                let process = self.members[member].process;
+                let at = self.members[member].order_at.max(now + 1_000);
+                self.at(at, Event::Order { member, process, order: Order::WrapperGone });
+            }
+            What::Stop if !plain => {
+                self.members[member].stopping = true;
+                let process = self.members[member].process;
+                let observation = Box::new(Observation::StopRequested);
+                self.after(500, Event::Told { member, process, observation });
+            }
+            What::CommandEnds => {
+                let generation = self.members[member].command.generation;
+                self.after(0, Event::Ends { member, generation, code: 0 });
+            }
+            What::DeleteLease => self.delete_lease(),
+            What::Annotate => {
+                self.store.annotate();
+                self.spread();
+            }
+            What::CrashWrapper | What::Stop => {}
+        }
+    }
+
+    /// Only where all members run ours and have seen the Lease: what is promised about a deleted Lease, and no more.
+    fn delete_lease(&mut self) {
+        let all_know = self.members.iter().all(|it| match &it.program {
+            Program::Await(machine) => machine.status(Duration::ZERO).term.is_some(),
+            Program::Plain(_) => false,
+            Program::Down => true,
+        });
+        let duration = |it: &Member| it.config.timing().lease_duration;
+        let same = self.members.iter().all(|it| duration(it) == duration(&self.members[0]));
+        let plain = self.members.iter().any(|it| it.plain);
+        if all_know && same && !plain && self.store.view().is_some() {
+            let us = u64::try_from(duration(&self.members[0]).as_micros()).expect("small");
+            self.no_start_until = self.now + us * 5 / 4;
+            self.store.delete();
+            self.spread();
+        }
+    }
+
+    /// The end of all trouble.
+    pub(super) fn heal(&mut self) {
+        self.calm = true;
+        self.api_until = 0;
+        for it in &mut self.members {
+            it.cut_until = 0;
+            it.watch_until = 0;
+        }
+    }
+}
+
+fn failed(answer: &Observation, error: WriteError) -> Observation {
+    match answer {
+        Observation::LeaseRead { ticket, .. } => {
+            Observation::LeaseRead { ticket: *ticket, outcome: Err(error) }
+        }
+        Observation::LeaseWritten { ticket, .. } => {
+            Observation::LeaseWritten { ticket: *ticket, outcome: Err(error) }
+        }
+        other => other.clone(),
+    }
+}
