@@ -4,6 +4,7 @@ pub mod access;
 pub mod api;
 pub mod call;
 pub mod connect;
+pub mod election;
 pub mod events;
 pub mod extras;
 pub mod index;

@@ -18,6 +18,14 @@ pub const SINCE: &str = "hotstandby.dev/since";
 pub const HOLDER_UID: &str = "hotstandby.dev/holder-uid";
 /// Name of the holding pod, on the seat: with the UID and the term it seals the record.
 pub const HOLDER_NAME: &str = "hotstandby.dev/holder-name";
+/// Name of the holding container, on a Lease that pods elect by.
+pub const HOLDER_CONTAINER: &str = "hotstandby.dev/holder-container";
+/// The holding process, by a random text, on a Lease that pods elect by.
+pub const HOLDER_INSTANCE: &str = "hotstandby.dev/holder-instance";
+/// The renew time once more, Unix microseconds, on a Lease that pods elect by: shows who renewed it.
+pub const HOLDER_RENEWED: &str = "hotstandby.dev/holder-renewed";
+/// The controller mark of endpoints that a pod's gatekeeper writes itself.
+pub const AWAIT_CONTROLLER: &str = "hotstandby.dev/await";
 /// UID of the group, on seat and slices.
 pub const GROUP_UID: &str = "hotstandby.dev/group-uid";
 /// Kind of the group's object (`cr` or `svc`), on the seat.
