@@ -143,6 +143,15 @@ impl Calls {
         self.trouble = None;
     }
 
+    /// This record is stored. If it is the newest that was sent, no write is open any more: those before it had their
+    /// chance, since each names the version before.
+    pub(super) fn is_stored(&mut self, record: &LeaseRecord) {
+        if self.sent.back().is_some_and(|sent| sent.record == *record) {
+            self.doubt = false;
+            self.pending.take_if(|pending| pending.kind == Kind::Write);
+        }
+    }
+
     /// When this process sent exactly this record, if it did.
     pub(super) fn sent_at(&self, record: &LeaseRecord) -> Option<Duration> {
         self.sent.iter().find(|sent| sent.record == *record).map(|sent| sent.at)

@@ -181,6 +181,9 @@ impl Gatekeeper {
 
     /// What the newest state of the Lease means.
     fn judge(&mut self, now: Duration) {
+        if let Some(view) = self.lease.present() {
+            self.calls.is_stored(&view.record);
+        }
         match &self.phase {
             Phase::Waiting(_) => self.judge_waiting(now),
             Phase::Holding(_) => self.judge_holding(now),

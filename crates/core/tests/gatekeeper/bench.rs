@@ -3,8 +3,8 @@
 use crate::store::Store;
 use hotstandby_core::action::{Precondition, Ticket};
 use hotstandby_core::gatekeeper::{
-    Action, Config, DEFAULT_KILL_MARGIN, Gatekeeper, Identity, LeaseRecord, LeaseState, LeaseView, Marks,
-    Now, Observation, Timing, Traffic,
+    Action, Config, DEFAULT_KILL_MARGIN, Gatekeeper, Identity, LeaseRecord, LeaseState, Marks, Now,
+    Observation, Timing, Traffic,
 };
 use hotstandby_core::ids::Term;
 use hotstandby_core::observation::WriteError;
@@ -189,10 +189,6 @@ impl Bench {
 
     pub(crate) fn record(&self) -> LeaseRecord {
         self.store.view().expect("a Lease").record.clone()
-    }
-
-    pub(crate) fn view(&self) -> LeaseView {
-        self.store.view().expect("a Lease").clone()
     }
 
     /// Lets time pass, with a step at each deadline and answers as they come.

@@ -29,10 +29,12 @@ pub(super) enum Bend {
     VanishedIsFree,
     /// The command that ended is all that there is to kill.
     DaemonsOverlooked,
+    /// No time is left for the kill itself.
+    NoMargin,
 }
 
 /// Every rule that a run must be seen to need.
-pub(super) const ALL: [Bend; 12] = [
+pub(super) const ALL: [Bend; 13] = [
     Bend::CountFromAnswer,
     Bend::ReleaseBeforeReaped,
     Bend::NameIsEnough,
@@ -45,4 +47,5 @@ pub(super) const ALL: [Bend; 12] = [
     Bend::TimestampsBelieved,
     Bend::VanishedIsFree,
     Bend::DaemonsOverlooked,
+    Bend::NoMargin,
 ];

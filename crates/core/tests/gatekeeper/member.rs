@@ -61,6 +61,16 @@ pub(super) struct Killer {
     pub(super) patience: Option<Duration>,
     pub(super) termed: bool,
     pub(super) killed: bool,
+    /// The elector knows that the command itself has ended.
+    pub(super) reported: bool,
+}
+
+/// What a command does when it is told to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Manners {
+    #[default]
+    EndsOnTerm,
+    IgnoresTerm,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,11 +81,9 @@ pub(super) struct Command {
     pub(super) alive: bool,
     /// The process itself lives.
     pub(super) main_alive: bool,
-    /// It ignores TERM.
-    pub(super) stubborn: bool,
+    pub(super) manners: Manners,
     /// It leaves a child behind.
     pub(super) daemonises: bool,
-    pub(super) reported: bool,
 }
 
 /// 2026-11-21T00:00:00Z.

@@ -75,7 +75,7 @@ pub(super) fn tick(sim: &mut Sim, member: usize, tick: Tick) {
             }
             later(sim, member, there, Tick::Read);
         }
-        Tick::Read if lost => try_again(sim, member),
+        Tick::Read | Tick::Write(_) if lost => try_again(sim, member),
         Tick::Read => {
             let state = Box::new(sim.store.state.clone());
             later(sim, member, back, Tick::Got(state));
@@ -84,7 +84,6 @@ pub(super) fn tick(sim: &mut Sim, member: usize, tick: Tick) {
             Some(write) => later(sim, member, there, Tick::Write(Box::new(write))),
             None => try_again(sim, member),
         },
-        Tick::Write(_) if lost => try_again(sim, member),
         Tick::Write(write) => {
             let stored = sim.store.write(&write.0, &write.1).ok();
             if let Some(view) = &stored {
@@ -101,6 +100,7 @@ pub(super) fn tick(sim: &mut Sim, member: usize, tick: Tick) {
                 it.leads = true;
                 it.give_up_at = None;
                 if !std::mem::replace(&mut it.running, true) {
+                    sim.count("plain started");
                     sim.exec(member, None);
                 }
             }
@@ -108,6 +108,7 @@ pub(super) fn tick(sim: &mut Sim, member: usize, tick: Tick) {
         }
         Tick::Deadline => {
             if plain(sim, member).give_up_at.is_some_and(|at| boot >= at) {
+                sim.count("plain gave up");
                 sim.note(|| format!("{member}: plain gives up"));
                 sim.container_ends(member);
             }

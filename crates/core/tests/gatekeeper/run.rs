@@ -4,7 +4,7 @@ use crate::bend::Bend;
 use crate::member::Member;
 use crate::op::{Op, schedule};
 use crate::rng::Rng;
-use crate::sim::Sim;
+use crate::sim::{Sim, Tally};
 use hotstandby_core::gatekeeper::{Config, DEFAULT_KILL_MARGIN, Timing, Traffic};
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ fn timing(lease_ms: u64, renew_ms: u64, retry_ms: u64) -> Timing {
     }
 }
 
-fn world_of(seed: u64) -> World {
+fn world_of(seed: u64, bend: Bend) -> World {
+    let margin = if bend == Bend::NoMargin { Duration::ZERO } else { DEFAULT_KILL_MARGIN };
     let mut rng = Rng::new(seed ^ 0x6a7e_0000_0000_0001);
     let count = rng.pick(&[2, 2, 3]);
     let mixed = rng.chance(25);
@@ -37,7 +38,7 @@ fn world_of(seed: u64) -> World {
             let other = if mixed { rng.pick(&slow) } else { rng.pick(&fast) };
             let timing = if differ { other } else { common };
             let traffic = rng.pick(&[Traffic::None, Traffic::BeforeStart]);
-            let config = Config::new(timing, DEFAULT_KILL_MARGIN).expect("good durations");
+            let config = Config::new(timing, margin).expect("good durations");
             let config = config.with_traffic(traffic).with_grace(rng.ms(300, 4_000));
             let name = if same_name { "db-0".to_owned() } else { format!("db-{index}") };
             // At least one of ours is there.
@@ -51,13 +52,13 @@ fn world_of(seed: u64) -> World {
 }
 
 pub(super) fn schedule_of(seed: u64) -> Vec<Op> {
-    let world = world_of(seed);
+    let world = world_of(seed, Bend::Nothing);
     schedule(&mut Rng::new(seed), world.members.len(), world.span_us, world.lease_us)
 }
 
-/// Runs a schedule; answers how often a command ran.
-pub(super) fn run(seed: u64, ops: &[Op], bend: Bend, trace: bool) -> Result<u64, String> {
-    let world = world_of(seed);
+/// Runs a schedule; answers what happened.
+pub(super) fn run(seed: u64, ops: &[Op], bend: Bend, trace: bool) -> Result<Tally, String> {
+    let world = world_of(seed, bend);
     let rng = Rng::new(seed ^ 0x0bad_cafe);
     let mut sim = Sim::new(rng, world.members, ops.to_vec(), bend, trace);
     sim.run_until(world.span_us + world.lease_us);
@@ -72,7 +73,7 @@ pub(super) fn run(seed: u64, ops: &[Op], bend: Bend, trace: bool) -> Result<u64,
     match sim.wrong {
         Some(wrong) => Err(wrong),
         None if !lives => Err("I4: no command runs after all trouble has ended".into()),
-        None => Ok(sim.runs),
+        None => Ok(sim.tally),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What stands between the machine and the world: calls that get lost, a killer that may be late, and bent rules.
 
 use crate::bend::Bend;
-use crate::member::{Killer, Program};
+use crate::member::{Killer, Manners, Program};
 use crate::sim::{Back, Event, Order, Request, Sim};
 use hotstandby_core::action::Precondition;
 use hotstandby_core::gatekeeper::{
@@ -111,6 +111,7 @@ impl Sim {
                 if self.bend == Bend::NoKillByWrapper {
                     return;
                 }
+                self.count("killed by the elector");
                 // Itself, in case that the killer stands still; and through the killer, which may still have to start it.
                 self.kill(member);
                 Order::Kill
@@ -172,9 +173,9 @@ impl Sim {
         self.after(there, Event::Arrives { member, process, request: Box::new(request), back });
     }
 
-    pub(super) fn order(&mut self, member: usize, order: Order) {
+    pub(super) fn order(&mut self, member: usize, order: &Order) {
         let process = self.members[member].process;
-        match order {
+        match *order {
             Order::Arm { term_at, kill_at } => {
                 let killer = &mut self.members[member].killer;
                 killer.term_at = Some(term_at);
@@ -186,9 +187,11 @@ impl Sim {
                 if in_time || self.bend == Bend::LateStart {
                     self.members[member].killer.termed = false;
                     self.members[member].killer.killed = false;
+                    self.members[member].killer.reported = false;
                     self.exec(member, Some(term));
                     self.wind(member);
                 } else {
+                    self.count("start came too late");
                     let observation = Box::new(Observation::StartMissed);
                     self.after(500, Event::Told { member, process, observation });
                 }
@@ -226,9 +229,11 @@ impl Sim {
         let process = it.process;
         let fires = if kill && !it.killer.killed {
             self.members[member].killer.killed = true;
+            self.count("killed by the killer's deadline");
             self.kill(member);
             true
         } else if term && !it.killer.termed {
+            self.count("TERM by the killer's deadline");
             self.term(member);
             true
         } else {
@@ -245,7 +250,7 @@ impl Sim {
             return;
         }
         it.killer.termed = true;
-        if !it.command.stubborn {
+        if it.command.manners == Manners::EndsOnTerm {
             let generation = it.command.generation;
             let us = self.rng.between(1_000, 400_000);
             self.after(us, Event::Ends { member, generation, code: 143 });
@@ -292,12 +297,12 @@ impl Sim {
 
     pub(super) fn reap(&mut self, member: usize) {
         let process = self.members[member].process;
-        let command = &mut self.members[member].command;
-        if command.main_alive || command.generation == 0 {
+        let it = &mut self.members[member];
+        if it.command.main_alive || it.command.generation == 0 {
             return;
         }
-        let tell_end = !std::mem::replace(&mut command.reported, true);
-        let all_dead = !command.alive || self.bend == Bend::DaemonsOverlooked;
+        let tell_end = !std::mem::replace(&mut it.killer.reported, true);
+        let all_dead = !it.command.alive || self.bend == Bend::DaemonsOverlooked;
         if tell_end {
             let observation = Box::new(Observation::CommandExited { code: 0 });
             self.after(300, Event::Told { member, process, observation });

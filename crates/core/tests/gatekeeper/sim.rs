@@ -1,8 +1,8 @@
 //! True time, the queue of events, and what each of them does. I2 is checked at each start of a command.
 
 use crate::bend::Bend;
-use crate::member::{Command, Killer, Member, Program};
-use crate::op::{Op, What};
+use crate::member::{Command, Killer, Manners, Member, Program};
+use crate::op::Op;
 use crate::plain;
 use crate::rng::Rng;
 use crate::store::Store;
@@ -12,6 +12,9 @@ use hotstandby_core::ids::{Term, Uid};
 use hotstandby_core::observation::WriteError;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// How often what happened: a schedule in which nothing happens tests nothing.
+pub(super) type Tally = BTreeMap<&'static str, u64>;
 
 /// To the killer: deadlines, and what to do with the command.
 #[derive(Clone, Debug)]
@@ -118,11 +121,11 @@ pub(super) struct Sim {
     /// No process starts before this: one that never saw a deleted Lease cannot know that it was there.
     pub(super) no_start_until: u64,
     pub(super) last_term: Option<(Uid, Term)>,
-    pub(super) runs: u64,
+    pub(super) tally: Tally,
     pub(super) wrong: Option<String>,
     pub(super) trace: bool,
     queue: BTreeMap<(u64, u64), Event>,
-    sequence: u64,
+    pub(super) sequence: u64,
 }
 
 impl Sim {
@@ -140,7 +143,7 @@ impl Sim {
             api_until: 0,
             no_start_until: 0,
             last_term: None,
-            runs: 0,
+            tally: Tally::new(),
             wrong: None,
             trace,
             queue: BTreeMap::new(),
@@ -165,9 +168,13 @@ impl Sim {
         self.at(self.now + us, event);
     }
 
+    pub(super) fn count(&mut self, what: &'static str) {
+        *self.tally.entry(what).or_default() += 1;
+    }
+
     pub(super) fn note(&self, text: impl FnOnce() -> String) {
         if self.trace {
-            eprintln!("{:>12.3} ms  {}", self.now as f64 / 1000.0, text());
+            eprintln!("{:>12?}  {}", Duration::from_micros(self.now), text());
         }
     }
 
@@ -222,7 +229,7 @@ impl Sim {
                     process,
                     Event::Order { member, process, order: order.clone() },
                 ) {
-                    self.order(member, order);
+                    self.order(member, &order);
                 }
             }
             Event::KillerLooks { member, process } => {
@@ -332,16 +339,13 @@ impl Sim {
             }
             self.last_term = Some((uid, term));
         }
-        self.runs += 1;
-        let stubborn = self.rng.chance(40);
+        self.count("command started");
+        let manners = if self.rng.chance(40) { Manners::IgnoresTerm } else { Manners::EndsOnTerm };
         let daemonises = self.rng.chance(20);
         let it = &mut self.members[member];
         let generation = it.command.generation + 1;
-        it.command =
-            Command { generation, alive: true, main_alive: true, stubborn, daemonises, reported: false };
-        self.note(|| {
-            format!("{member}: command runs at term {term:?} (stubborn {stubborn}, daemon {daemonises})")
-        });
+        it.command = Command { generation, alive: true, main_alive: true, manners, daemonises };
+        self.note(|| format!("{member}: command runs at term {term:?} ({manners:?}, daemon: {daemonises})"));
     }
 
     fn arrive(&mut self, member: usize, process: u64, request: &Request, back: Back) {
@@ -352,7 +356,9 @@ impl Sim {
                 Observation::LeaseRead { ticket: *ticket, outcome: Ok(self.store.state.clone()) }
             }
             Request::Write { ticket, pre, record } => {
+                let holder = self.store.view().and_then(|view| view.record.holder.clone());
                 let outcome = self.store.write(pre, record);
+                self.count_write(holder.as_deref(), record, outcome.is_ok(), back);
                 self.note(|| {
                     let stored = if outcome.is_ok() { "stored" } else { "conflict" };
                     format!(
@@ -378,6 +384,18 @@ impl Sim {
         }
     }
 
+    fn count_write(&mut self, before: Option<&str>, record: &LeaseRecord, stored: bool, back: Back) {
+        let open = !matches!(back, Back::Answer { .. });
+        self.count(match (before, record.holder.as_deref()) {
+            _ if !stored => "write in vain",
+            _ if open => "stored without an answer",
+            (Some(before), Some(now)) if before != now => "taken from another",
+            (None, Some(_)) => "taken when free",
+            (_, None) => "released",
+            (Some(_), Some(_)) => "renewed, or taken from an earlier process",
+        });
+    }
+
     pub(super) fn is_cut(&self, member: usize) -> bool {
         self.now < self.api_until || self.now < self.members[member].cut_until
     }
@@ -395,82 +413,6 @@ impl Sim {
             let (process, order) = (it.process, self.sequence);
             let state = Box::new(self.store.state.clone());
             self.at(clear + us, Event::Watch { member, process, order, state });
-        }
-    }
-
-    fn apply(&mut self, index: usize) {
-        let Op { member, what, .. } = self.ops[index].clone();
-        let (now, killer_until) = (self.now, self.members[member].killer_until);
-        let plain = self.members[member].plain;
-        self.note(|| format!("{member}: {what:?}"));
-        match what {
-            // Either of wrapper and killer alone must suffice; nothing helps where both stand still.
-            What::PauseWrapper { us } if !plain && killer_until <= now => {
-                self.members[member].wrapper_until = now + us
-            }
-            What::PauseKiller { us } if !plain && self.members[member].can_do_without_killer(now) => {
-                self.members[member].killer_until = now + us;
-            }
-            What::PauseWrapper { .. } | What::PauseKiller { .. } => {}
-            What::Cut { us } => self.members[member].cut_until = now + us,
-            What::ApiAway { us } => self.api_until = now + us,
-            What::StallWatch { us } => {
-                self.members[member].watch_until = now + us;
-                let (process, order) = (self.members[member].process, self.sequence);
-                let state = Box::new(self.store.before.clone());
-                self.after(us, Event::Watch { member, process, order, state });
-            }
-            What::Crash => self.container_ends(member),
-            What::CrashWrapper if !plain && killer_until <= now && !self.members[member].wrapper_dead => {
-                self.members[member].wrapper_dead = true;
-                let process = self.members[member].process;
-                let at = self.members[member].order_at.max(now + 1_000);
-                self.at(at, Event::Order { member, process, order: Order::WrapperGone });
-            }
-            What::Stop if !plain => {
-                self.members[member].stopping = true;
-                let process = self.members[member].process;
-                let observation = Box::new(Observation::StopRequested);
-                self.after(500, Event::Told { member, process, observation });
-            }
-            What::CommandEnds => {
-                let generation = self.members[member].command.generation;
-                self.after(0, Event::Ends { member, generation, code: 0 });
-            }
-            What::DeleteLease => self.delete_lease(),
-            What::Annotate => {
-                self.store.annotate();
-                self.spread();
-            }
-            What::CrashWrapper | What::Stop => {}
-        }
-    }
-
-    /// Only where all members run ours and have seen the Lease: what is promised about a deleted Lease, and no more.
-    fn delete_lease(&mut self) {
-        let all_know = self.members.iter().all(|it| match &it.program {
-            Program::Await(machine) => machine.status(Duration::ZERO).term.is_some(),
-            Program::Plain(_) => false,
-            Program::Down => true,
-        });
-        let duration = |it: &Member| it.config.timing().lease_duration;
-        let same = self.members.iter().all(|it| duration(it) == duration(&self.members[0]));
-        let plain = self.members.iter().any(|it| it.plain);
-        if all_know && same && !plain && self.store.view().is_some() {
-            let us = u64::try_from(duration(&self.members[0]).as_micros()).expect("small");
-            self.no_start_until = self.now + us * 5 / 4;
-            self.store.delete();
-            self.spread();
-        }
-    }
-
-    /// The end of all trouble.
-    pub(super) fn heal(&mut self) {
-        self.calm = true;
-        self.api_until = 0;
-        for it in &mut self.members {
-            it.cut_until = 0;
-            it.watch_until = 0;
         }
     }
 }

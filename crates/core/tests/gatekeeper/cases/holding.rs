@@ -60,6 +60,24 @@ fn a_renewal_stored_without_an_answer_is_found_and_counts_from_its_send() {
 }
 
 #[test]
+fn a_renewal_that_the_watch_tells_of_needs_no_answer() {
+    let mut bench = Bench::active(usual());
+    bench.fates.push_back(Fate::Silent);
+    bench.advance(secs(2));
+    bench.tell_watch();
+    bench.advance(secs(2));
+    assert_eq!(
+        bench.said(),
+        [
+            "write db-0 term=8 silent",
+            "arm term+10s kill+14.65s",
+            "write db-0 term=8",
+            "arm term+10s kill+14.65s"
+        ]
+    );
+}
+
+#[test]
 fn a_renewal_that_was_lost_is_sent_again_after_a_look() {
     let mut bench = Bench::active(usual());
     bench.fates.push_back(Fate::Open);
