@@ -52,6 +52,7 @@ mod stream;
 mod table;
 mod typed;
 mod watch;
+pub mod world;
 
 pub use audit::{AuditEntry, RequestInfo};
 pub use clock::{Clock, ManualClock, SystemClock};

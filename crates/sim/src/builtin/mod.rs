@@ -6,7 +6,7 @@ mod validate;
 
 pub(crate) use default::default;
 pub(crate) use names::{metadata_errors, name_error};
-pub(crate) use validate::{validate, validate_update};
+pub(crate) use validate::{special_addresses, validate, validate_update};
 
 use crate::clock::time_text;
 use crate::json::{at, put, put_default, text};

@@ -78,6 +78,55 @@ fn slice(slice: &Value, errors: &mut Vec<FieldError>) {
     ports(items(slice, &["ports"]), "ports", errors);
 }
 
+/// What no slice and no endpoints may name: a connection to it would go anywhere but to a pod.
+pub(crate) fn special_addresses(kind: &Kind, object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut check = |path: String, address: &Value| {
+        let ip = address.as_str().and_then(|text| text.parse::<IpAddr>().ok());
+        if let Some(why) = ip.and_then(special) {
+            errors.push(FieldError::invalid(path, address, why));
+        }
+    };
+    if kind.is("endpointslices") {
+        for (index, endpoint) in items(object, &["endpoints"]).iter().enumerate() {
+            for (inner, address) in items(endpoint, &["addresses"]).iter().enumerate() {
+                check(format!("endpoints[{index}].addresses[{inner}]"), address);
+            }
+        }
+    } else if kind.is("endpoints") {
+        for (index, subset) in items(object, &["subsets"]).iter().enumerate() {
+            for list in ["addresses", "notReadyAddresses"] {
+                for (inner, address) in items(subset, &[list]).iter().enumerate() {
+                    check(format!("subsets[{index}].{list}[{inner}].ip"), at(address, &["ip"]));
+                }
+            }
+        }
+    }
+    errors
+}
+
+fn special(ip: IpAddr) -> Option<&'static str> {
+    let link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    let link_local_multicast = match ip {
+        IpAddr::V4(ip) => ip.octets().starts_with(&[224, 0, 0]),
+        IpAddr::V6(ip) => ip.octets().starts_with(&[0xff, 0x02]),
+    };
+    if ip.is_unspecified() {
+        Some("may not be unspecified (0.0.0.0 or ::)")
+    } else if ip.is_loopback() {
+        Some("may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    } else if link_local {
+        Some("may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+    } else if link_local_multicast {
+        Some("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+    } else {
+        None
+    }
+}
+
 /// Names used once, numbers in range.
 fn ports(ports: &[Value], path: &str, errors: &mut Vec<FieldError>) {
     let mut names = Vec::new();

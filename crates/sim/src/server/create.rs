@@ -59,6 +59,7 @@ impl ApiServer {
         let mut errors: Vec<FieldError> = builtin::name_error(kind, &name).into_iter().collect();
         errors.extend(builtin::metadata_errors(&object));
         errors.extend(builtin::validate(kind, &object));
+        errors.extend(self.special_addresses(kind, &object));
         if !errors.is_empty() {
             return Err(Failure::invalid_object(kind, &name, &errors));
         }

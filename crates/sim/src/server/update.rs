@@ -85,6 +85,7 @@ impl ApiServer {
         let mut errors = builtin::metadata_errors(&new);
         errors.extend(builtin::validate_update(kind, &new, existing));
         errors.extend(builtin::validate(kind, &new));
+        errors.extend(self.special_addresses(kind, &new));
         if !errors.is_empty() {
             return Err(Failure::invalid_object(kind, &place.name, &errors));
         }
