@@ -41,6 +41,8 @@ pub(super) struct Calls {
     pending: Option<Pending>,
     /// A write may have been applied, or the watch told something that cannot be ordered: a live read comes first.
     pub(super) doubt: bool,
+    /// A write was sent, and it is not known yet what became of it.
+    write_is_open: bool,
     failures: u32,
     retry_at: Duration,
     sent: VecDeque<Sent>,
@@ -77,6 +79,7 @@ impl Calls {
             self.sent.pop_front();
         }
         self.sent.push_back(Sent { record: record.clone(), at: now });
+        self.write_is_open = true;
         Action::WriteLease { ticket, precondition, record, timeout }
     }
 
@@ -97,8 +100,14 @@ impl Calls {
     }
 
     /// Whether a write is under way, or one may have been applied.
-    pub(super) fn write_is_open(&self) -> bool {
-        self.doubt || self.pending.as_ref().is_some_and(|pending| pending.kind == Kind::Write)
+    pub(super) const fn write_is_open(&self) -> bool {
+        self.write_is_open
+    }
+
+    /// A live answer has told how the Lease stands.
+    pub(super) const fn settle(&mut self) {
+        self.doubt = false;
+        self.write_is_open = false;
     }
 
     /// When to look again: the limit of the call under way, or when the next may begin.
@@ -147,7 +156,7 @@ impl Calls {
     /// chance, since each names the version before.
     pub(super) fn is_stored(&mut self, record: &LeaseRecord) {
         if self.sent.back().is_some_and(|sent| sent.record == *record) {
-            self.doubt = false;
+            self.settle();
             self.pending.take_if(|pending| pending.kind == Kind::Write);
         }
     }

@@ -198,9 +198,11 @@ impl Gatekeeper {
 
     fn publish(&mut self, now: Duration) {
         let traffic = self.config.traffic();
+        let waits = self.waits_for_the_vanished(now);
         let Phase::Holding(tenure) = &mut self.phase else { return };
         // An endpoint that is written at the end of a lease could come after the next holder's.
         if now >= tenure.hold.good_at.saturating_add(self.config.timing().renew_deadline)
+            || waits
             || !tenure.wants_endpoint(traffic)
         {
             return;
@@ -211,6 +213,12 @@ impl Gatekeeper {
         }
     }
 
+    /// A create of ours that came late can make a Lease in the place of one that was deleted meanwhile, whose holder may still
+    /// run: then the new one is kept, but nothing starts yet.
+    fn waits_for_the_vanished(&self, now: Duration) -> bool {
+        now < self.lease.not_before
+    }
+
     fn start(&mut self, now: Duration) {
         let wanted = self.config.traffic() != Traffic::BeforeStart;
         let Phase::Holding(tenure) = &self.phase else { return };
@@ -218,6 +226,7 @@ impl Gatekeeper {
         let due = tenure.command == Command::NotStarted
             && tenure.stop.is_none()
             && (wanted || tenure.endpoint.is_stored())
+            && !self.waits_for_the_vanished(now)
             // Else a renewal comes first.
             && now < not_after;
         let Phase::Holding(tenure) = &mut self.phase else { return };
@@ -239,11 +248,13 @@ impl Gatekeeper {
             tenure.stop.map_or(lease_kill_at, |stop| stop.kill_at.min(lease_kill_at))
         });
         let term_at = (running && tenure.stop.is_none()).then(|| self.term_at(&tenure.hold));
+        let vanished =
+            Some(self.lease.not_before).filter(|at| tenure.command == Command::NotStarted && *at > now);
         let fresh = now < self.term_at(&tenure.hold);
-        let endpoint = (fresh && tenure.wants_endpoint(self.config.traffic()))
+        let endpoint = (fresh && vanished.is_none() && tenure.wants_endpoint(self.config.traffic()))
             .then(|| tenure.endpoint.deadline(self.endpoint_patience()))
             .flatten();
-        [self.calls.deadline(wanted), kill_at, term_at, endpoint].into_iter().flatten().min()
+        [self.calls.deadline(wanted), kill_at, term_at, endpoint, vanished].into_iter().flatten().min()
     }
 
     pub(super) fn judge_holding(&mut self, now: Duration) {

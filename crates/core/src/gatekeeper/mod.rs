@@ -171,7 +171,7 @@ impl Gatekeeper {
 
     fn note_live(&mut self, now: Duration, state: LeaseState, asked_at: Duration) {
         if self.lease.read(state, now, asked_at, self.own_duration()) == Seen::Current {
-            self.calls.doubt = false;
+            self.calls.settle();
             self.judge(now);
         } else {
             let text = "a live read was older than what is known";

@@ -17,7 +17,7 @@ pub(super) struct Sighting {
     /// When the newest live read that confirmed it was asked for.
     read_at: Option<Duration>,
     /// A held Lease vanished: its holder may not know, so that nobody takes what comes after it before this.
-    not_before: Duration,
+    pub(super) not_before: Duration,
     /// Terms never go back, whatever somebody does to the Lease.
     highest_term: Option<Term>,
 }

@@ -42,6 +42,8 @@ pub(crate) struct Bench {
     pub(crate) publish: Result<(), WriteError>,
     /// Whether a watch tells of changes at once.
     pub(crate) watch: bool,
+    /// The records that were sent.
+    pub(crate) sent: Vec<LeaseRecord>,
     deadline: Option<Duration>,
     answers: Vec<(Duration, Observation)>,
 }
@@ -109,6 +111,7 @@ impl Bench {
             always: None,
             publish: Ok(()),
             watch: true,
+            sent: Vec::new(),
             deadline: None,
             answers: Vec::new(),
         }
@@ -253,6 +256,7 @@ impl Bench {
                 format!("read{word}")
             }
             Action::WriteLease { ticket, precondition, record, timeout } => {
+                self.sent.push(record.clone());
                 let fate = self.fates.pop_front().or(self.always);
                 let (at, outcome, word) =
                     self.fate(fate, timeout, |store| store.write(&precondition, &record));

@@ -1,7 +1,7 @@
 //! A candidate: when it takes the Lease, and when not.
 
 use crate::bench::{Bench, Fate, held_by, me, ms, sealed_by, secs, usual};
-use hotstandby_core::gatekeeper::{Identity, LeaseRecord, LeaseState, Observation, Role};
+use hotstandby_core::gatekeeper::{Identity, LeaseRecord, LeaseState, Observation, Role, Traffic};
 use hotstandby_core::ids::Term;
 
 const TAKEN: [&str; 3] = ["write db-0 term=8", "arm term+10s kill+14.65s", "start term=8 not-after+10s"];
@@ -187,6 +187,35 @@ fn a_lease_that_vanished_is_waited_out_and_its_terms_go_on() {
 }
 
 #[test]
+fn a_create_that_comes_late_does_not_start_beside_the_holder_of_a_deleted_lease() {
+    // Seed 6082: our create is slow; another member is faster, holds the Lease, and somebody deletes it. Now ours is stored.
+    for (rivals_term, then) in [
+        (5, "start term=217383400"),
+        // Its term is below one that was seen, so it is taken anew.
+        (217_390_000, "start term=217390001"),
+    ] {
+        let mut bench = Bench::before_start(usual().with_traffic(Traffic::BeforeStart), None);
+        bench.fates.extend([Fate::Slow(ms(0)), Fate::Lost]);
+        bench.settle();
+        let ours = bench.sent.last().expect("the create").clone();
+        bench.other_writes(&held_by("db-1", rivals_term, 15));
+        bench.advance(secs(3));
+        bench.store.delete();
+        bench.said();
+        bench.other_writes(&ours);
+        bench.advance(ms(14_999));
+        let said = bench.said();
+        assert!(
+            !said.iter().any(|line| line.starts_with("publish") || line.starts_with("start")),
+            "{said:?}"
+        );
+        bench.advance(ms(1));
+        let said = bench.said();
+        assert!(said.iter().any(|line| line.starts_with(then)), "{said:?}");
+    }
+}
+
+#[test]
 fn a_lease_that_was_replaced_does_not_free_the_holder_of_the_old_one() {
     let mut bench = Bench::new(usual(), Some(held_by("db-1", 7, 15)));
     bench.said();
@@ -291,6 +320,30 @@ fn told_to_stop_while_the_api_server_is_away_it_does_not_hang() {
     bench.tell(Observation::StopRequested);
     bench.advance(secs(6));
     assert_eq!(bench.said().last().map(String::as_str), Some("exit Stopped (143)"));
+}
+
+#[test]
+fn told_to_stop_while_only_a_read_is_open_it_ends_at_once() {
+    let mut bench = Bench::before_start(usual(), Some(held_by("db-1", 7, 15)));
+    bench.always = Some(Fate::Open);
+    bench.settle();
+    bench.advance(secs(60));
+    bench.said();
+    bench.tell(Observation::StopRequested);
+    assert_eq!(bench.said(), ["exit Stopped (143)"]);
+}
+
+#[test]
+fn who_leads_is_told() {
+    let mut bench = Bench::new(usual(), Some(held_by("db-1", 7, 15)));
+    for (name, term) in [("db-1", 7), ("db-2", 8), ("db-1", 9)] {
+        if term > 7 {
+            bench.other_writes(&held_by(name, term, 15));
+        }
+        let status = bench.machine.status(bench.now);
+        assert_eq!((status.holder.as_deref(), status.term), (Some(name), Some(Term(term))));
+        assert_eq!(status.role, Role::Waiting);
+    }
 }
 
 #[test]
