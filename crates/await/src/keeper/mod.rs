@@ -225,7 +225,6 @@ impl Keeper {
                 Ok(_) | Err(_) => return events,
             };
             if Some(pid) == self.command {
-                self.command = None;
                 events.push(Event::Ended { code });
             } else if pid == self.elector {
                 // What it sent last is read first.
@@ -236,6 +235,10 @@ impl Keeper {
     }
 
     fn handle(&mut self, event: &Event) -> Option<u8> {
+        if matches!(event, Event::Ended { .. }) {
+            // Not before: until it is told, what is left of the command is not "nothing".
+            self.command = None;
+        }
         for deed in self.watchman.on(clock::now(), event) {
             match deed {
                 Deed::Start { term, not_after } => {

@@ -220,8 +220,10 @@ impl Watchman {
     }
 
     fn cleared(&mut self, now: Duration, deeds: &mut Vec<Deed>) {
-        if !self.is_killing() {
-            return;
+        let State::Killing { told } = self.state else { return };
+        if !told {
+            // The elector takes nothing for dead whose end it has not heard of.
+            deeds.push(Deed::Tell(Word::Exited { code: FAILED }));
         }
         self.state = State::Over { until: now.saturating_add(self.farewell) };
         deeds.push(Deed::Tell(Word::Clear));

@@ -60,7 +60,18 @@ fn lost_elector_kills_at_once_and_fails() {
 fn elector_that_says_done_beside_a_running_command_does_not_set_it_free() {
     let mut watchman = running();
     assert_eq!(order(&mut watchman, 2, Order::Done { code: 0 }), [Deed::KillAll]);
+    watchman.on(s(2), &Event::Ended { code: 137 });
     assert_eq!(watchman.on(s(2), &Event::Clear), [Deed::Tell(Word::Clear), Deed::Exit(0)]);
+}
+
+#[test]
+fn nothing_is_told_clear_whose_end_was_not_told() {
+    let mut watchman = running();
+    order(&mut watchman, 2, Order::Kill);
+    assert_eq!(
+        watchman.on(s(2), &Event::Clear),
+        [Deed::Tell(Word::Exited { code: FAILED }), Deed::Tell(Word::Clear)]
+    );
 }
 
 #[test]

@@ -113,10 +113,7 @@ async fn what_others_write_on_the_lease_is_kept_and_does_no_harm() {
     let mut member = start(&world, "db-0", SHORT);
     world.lines("runs", 1).await;
     for round in 0..5 {
-        let lease = json!({"metadata": {
-            "name": "db", "namespace": NAMESPACE, "annotations": {"theirs": round.to_string()},
-        }});
-        world.apply("coordination.k8s.io/v1", "leases", &lease);
+        world.annotate_lease("theirs", &round.to_string()).await;
         let renewed = world.lease().unwrap()["spec"]["renewTime"].clone();
         until("a renewal on top", || world.lease().unwrap()["spec"]["renewTime"] != renewed).await;
         assert_eq!(world.lease().unwrap()["metadata"]["annotations"]["theirs"], round.to_string());

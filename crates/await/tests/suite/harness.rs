@@ -1,6 +1,9 @@
 //! A modelled API server, members that are real processes, and looks at both.
 
 use hotstandby_sim::{ApiServer, Fault, Handle, RequestInfo, Serving, SystemClock, serve};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -82,6 +85,13 @@ impl World {
 
     pub(crate) fn term(&self) -> i64 {
         self.lease().unwrap_or_default()["spec"]["leaseTransitions"].as_i64().unwrap_or_default()
+    }
+
+    /// As somebody with kubectl would.
+    pub(crate) async fn annotate_lease(&self, key: &str, value: &str) {
+        let leases: Api<Lease> = Api::namespaced(self.handle.client(NAMESPACE), NAMESPACE);
+        let patch = json!({"metadata": {"annotations": {key: value}}});
+        leases.patch(LEASE, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     }
 
     pub(crate) fn fault(&self, rule: impl Fn(&RequestInfo) -> Fault + Send + Sync + 'static) {

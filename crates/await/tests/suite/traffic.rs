@@ -121,7 +121,10 @@ async fn slice_from_before_the_endpoints_came_is_emptied_first() {
     first.signal("KILL");
     first.ends().await;
     // An older member came in between, and its way is the Endpoints.
-    let lease = json!({"metadata": {"name": "db", "namespace": NAMESPACE}, "spec": {"holderIdentity": ""}});
+    let lease = json!({
+        "metadata": {"name": "db", "namespace": NAMESPACE},
+        "spec": {"holderIdentity": "", "leaseDurationSeconds": 1, "leaseTransitions": world.term() + 1},
+    });
     world.apply("coordination.k8s.io/v1", "leases", &lease);
     old_endpoints(&world);
     let second = member(&world, "db-1", "10.0.0.2");
