@@ -7,6 +7,7 @@ pub mod connect;
 pub mod election;
 pub mod events;
 pub mod extras;
+pub mod followed;
 pub mod index;
 pub mod live;
 pub mod manifests;

@@ -1,6 +1,7 @@
 //! Reading seat and pods live, in parallel: what a cache says is not good enough to write a seat by.
 
 use crate::call::{Verb, with_deadline};
+use crate::followed::followed_record;
 use crate::pod::{Interner, Lens, PodLite, to_member_view};
 use crate::seat::SeatStore;
 use crate::wire::WirePod;
@@ -8,7 +9,9 @@ use futures::future::try_join_all;
 use hotstandby_core::action::MemberRef;
 use hotstandby_core::ids::{GroupKey, Uid};
 use hotstandby_core::observation::{Live, WriteError};
+use hotstandby_core::seat::SeatState;
 use hotstandby_core::view::MemberView;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 use std::sync::Arc;
 
@@ -25,14 +28,55 @@ impl LiveReader {
         Self { client, seats }
     }
 
-    /// Reads the group's seat and these pods at once. A pod that is not there, or is another under the same name,
-    /// reads as none. One failed read fails all: half an answer proves nothing.
-    pub async fn verify(&self, key: &GroupKey, pods: &[MemberRef], lens: &Lens) -> Result<Live, WriteError> {
+    /// Reads the group's seat (or the Lease it follows) and these pods at once, and the pod called `named`, whoever it is. A pod
+    /// that is not there, or is another under the same name, reads as none. One failed read fails all: half an answer proves
+    /// nothing.
+    pub async fn verify(
+        &self,
+        key: &GroupKey,
+        sight: &Sight,
+        pods: &[MemberRef],
+        named: Option<&str>,
+    ) -> Result<Live, WriteError> {
         let api: Api<WirePod> = Api::namespaced(self.client.clone(), &key.namespace);
-        let reads = try_join_all(pods.iter().map(|pod| read_pod(&api, pod, lens)));
-        let (seat, pods) = futures::try_join!(self.seats.read(key), reads)?;
-        Ok(Live { seat, pods })
+        let reads = try_join_all(pods.iter().map(|pod| read_pod(&api, pod, &sight.lens)));
+        let named = async {
+            match named {
+                Some(name) => read_named(&api, name, &sight.lens).await,
+                None => Ok(None),
+            }
+        };
+        let (seat, pods, named) = futures::try_join!(self.seat(key, sight), reads, named)?;
+        Ok(Live { seat, pods, named })
     }
+
+    async fn seat(&self, key: &GroupKey, sight: &Sight) -> Result<SeatState, WriteError> {
+        let Some(name) = &sight.lease else { return self.seats.read(key).await };
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), &key.namespace);
+        let what = format!("read Lease {name}");
+        let Some(lease) = with_deadline(Verb::Read, &what, leases.get_opt(name)).await? else {
+            return Ok(SeatState::Absent);
+        };
+        let record = followed_record(&lease)
+            .ok_or_else(|| WriteError::Unknown(format!("{what}: the answer has no UID").into()))?;
+        Ok(SeatState::Present(record))
+    }
+}
+
+/// How a group looks at the cluster, for live reads.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// At pods.
+    pub lens: Lens,
+    /// The Lease it follows in its own namespace; `None`: its seat is one of ours.
+    pub lease: Option<Arc<str>>,
+}
+
+async fn read_named(api: &Api<WirePod>, name: &str, lens: &Lens) -> Result<Option<MemberView>, WriteError> {
+    let what = format!("read pod {name}");
+    let found = with_deadline(Verb::Read, &what, api.get_opt(name)).await?;
+    let pod = found.and_then(|pod| PodLite::new(&pod, &mut Interner::default()));
+    Ok(pod.map(|pod| to_member_view(&pod, lens)))
 }
 
 async fn read_pod(

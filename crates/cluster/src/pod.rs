@@ -237,8 +237,12 @@ pub struct PodLite {
     ended: Option<Arc<Vec<Ended>>>,
     /// `status.phase`.
     pub phase: Phase,
+    /// When it was made, in seconds since 1970; 0: not known.
+    created: u32,
     /// The condition Ready.
     pub ready: bool,
+    /// Whether that gives a reason.
+    pub ready_said: bool,
     /// `metadata.deletionTimestamp` is set.
     pub terminating: bool,
 }
@@ -278,7 +282,9 @@ impl PodLite {
             priority: priority(pod),
             ended: ended(pod, interner),
             phase: phase(status.phase.as_deref()),
+            created: created_seconds(pod),
             ready: ready.is_some_and(|ready| ready.status == "True"),
+            ready_said: ready.is_none_or(|ready| ready.status == "True" || !ready.reason.is_empty()),
             terminating: meta.deletion_timestamp.is_some(),
         })
     }
@@ -298,6 +304,11 @@ impl PodLite {
         self.uid == other.uid && self.rv.to_rv().is_older_than(&other.rv.to_rv())
     }
 
+    /// When it was made, Unix milliseconds in whole seconds.
+    pub fn created_ms(&self) -> Option<i64> {
+        (self.created > 0).then(|| i64::from(self.created) * 1000)
+    }
+
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.template.labels.get(key)
@@ -310,6 +321,11 @@ impl PodLite {
             Ips::Other(ips) => ips.to_vec(),
         }
     }
+}
+
+fn created_seconds(pod: &WirePod) -> u32 {
+    let created = unix_ms(pod.metadata.creation_timestamp.as_ref());
+    created.and_then(|created| u32::try_from(created.div_euclid(1000)).ok()).unwrap_or(0)
 }
 
 fn addresses(pod: &WirePod) -> Ips {
@@ -457,9 +473,11 @@ pub fn to_member_view(pod: &PodLite, lens: &Lens) -> MemberView {
         node: pod.node.clone(),
         phase: pod.phase,
         ready: pod.ready,
+        ready_said: pod.ready_said,
         ready_turned_ms: Times::get(pod.times.ready_turned),
         terminating: pod.terminating,
         selected: lens.picks(pod),
+        created_ms: pod.created_ms(),
         started_ms: Times::get(pod.times.started),
         priority: pod.priority,
         revision: lens.owners.rank(pod),

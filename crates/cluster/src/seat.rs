@@ -69,6 +69,7 @@ pub fn seat_record(lease: &Lease) -> Option<SeatRecord> {
             .map(Term),
         marks: seat_marks(annotations),
         controller: annotations.get(names::CONTROLLER).map(|name| name.as_str().into()),
+        followed: None,
     })
 }
 

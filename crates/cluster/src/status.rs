@@ -102,12 +102,23 @@ pub fn merge_status(
     now_ms: i64,
 ) -> ActiveStandbyStatus {
     // Destructured without `..`: a new field of the report must be shown or left out on purpose.
-    let Report { generation, active, term, reason, since_ms, members, switchover, conditions, standbys } =
-        report;
+    let Report {
+        generation,
+        active,
+        term,
+        term_is_no_token,
+        reason,
+        since_ms,
+        members,
+        switchover,
+        conditions,
+        standbys,
+    } = report;
     ActiveStandbyStatus {
         observed_generation: Some(*generation),
         active: active.as_ref().map(active_pod),
         term: term.map(|term| number(term.0)),
+        term_is_no_token: term_is_no_token.then_some(true),
         since: since_ms.and_then(micro_time),
         reason: reason.map(|reason| reason.as_str().to_owned()),
         standbys: Some(i32::try_from(*standbys).unwrap_or(i32::MAX)),

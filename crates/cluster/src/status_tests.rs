@@ -21,6 +21,7 @@ fn report(ready: Status) -> Report {
             node: Some("n1".into()),
         }),
         term: Some(Term(9)),
+        term_is_no_token: false,
         reason: Some(Reason::Initial),
         since_ms: Some(T0 + 7),
         members: Vec::new(),

@@ -50,6 +50,8 @@ pub enum Event<K> {
     Applied(K),
     /// An object was deleted, or no longer matches the watch's selector. Its last state.
     Deleted(K),
+    /// The server refuses to let us list or watch, and why; `None`: not any more.
+    Refused(Option<String>),
 }
 
 /// What to watch.
@@ -170,6 +172,7 @@ struct Watcher<'a, K, C, F> {
     sink: mpsc::Sender<C>,
     wrap: F,
     pause: Pause,
+    refused: bool,
 }
 
 /// Lists and watches until the receiver of `sink` is gone. `wrap` makes the receiver's type of an event.
@@ -188,7 +191,8 @@ pub async fn run_watch<K, C>(
 {
     ages.note(setup.resource, |_| {});
     let relist = relister.subscribe();
-    let mut watcher = Watcher { api, setup, relist, ages, sink, wrap, pause: Pause::default() };
+    let mut watcher =
+        Watcher { api, setup, relist, ages, sink, wrap, pause: Pause::default(), refused: false };
     while let Ok(version) = watcher.list().await {
         if watcher.watch(version).await.is_err() {
             return;
@@ -216,9 +220,10 @@ where
                     self.tell(Event::Done(generation)).await?;
                     self.ages.note(self.setup.resource, |life| life.synced = true);
                     self.pause.reset();
+                    self.refused = false; // a complete list says as much
                     return Ok(version);
                 }
-                Err(failure) => self.failed("list", &failure).await,
+                Err(failure) => self.failed("list", &failure).await?,
             }
         }
     }
@@ -260,7 +265,7 @@ where
                 (End::Resume(newest), failure) => {
                     version = newest;
                     let failure = failure.unwrap_or_else(|| Failure::transient("the watch ended at once"));
-                    self.failed("watch", &failure).await;
+                    self.failed("watch", &failure).await?;
                 }
             }
         }
@@ -286,6 +291,9 @@ where
             Err(failure) => return Ok((End::Resume(version), Some(failure))),
         };
         self.ages.alive(self.setup.resource);
+        if std::mem::take(&mut self.refused) {
+            self.tell(Event::Refused(None)).await?;
+        }
         let idle = Duration::from_secs(seconds) + WATCH_MARGIN;
         let mut version = version;
         loop {
@@ -322,16 +330,19 @@ where
         }
     }
 
-    async fn failed(&mut self, what: &str, failure: &Failure) {
+    async fn failed(&mut self, what: &str, failure: &Failure) -> Result<(), Closed> {
         let resource = self.setup.resource;
         let text = format!("{what} {resource}: {}", failure.text);
         if failure.refused {
             tracing::warn!(resource, "{text}");
+            self.refused = true;
+            self.tell(Event::Refused(Some(text.clone()))).await?;
         } else {
             tracing::debug!(resource, "{text}");
         }
         self.ages.note(resource, |life| life.error = Some(text));
         sleep(self.pause.next(failure.refused)).await;
+        Ok(())
     }
 }
 

@@ -52,6 +52,7 @@ fn name(event: &Event<WirePod>) -> String {
         Event::Done(generation) => format!("done {generation}"),
         Event::Applied(pod) => format!("applied {}", of(pod)),
         Event::Deleted(pod) => format!("deleted {}", of(pod)),
+        Event::Refused(why) => format!("refused {}", why.is_some()),
     }
 }
 
@@ -138,7 +139,7 @@ async fn a_list_that_breaks_off_begins_anew() {
 async fn a_refusal_is_named_until_it_ends() {
     let (_, refused) = failure(403, "Forbidden");
     let mut running = start(vec![(403, refused.to_string()), list(&[], "5", "")]);
-    running.expect(&["begin"]).await;
+    running.expect(&["begin", "refused true"]).await;
     while running.ages.snapshot()[0].error.is_none() {
         tokio::task::yield_now().await;
     }
@@ -147,6 +148,18 @@ async fn a_refusal_is_named_until_it_ends() {
     assert!(!age.synced);
     running.expect(&["begin", "done 1"]).await;
     assert_eq!(running.ages.snapshot()[0].error, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_refused_and_then_is_not_says_both() {
+    let (_, refused) = failure(403, "Forbidden");
+    let mut running = start(vec![
+        list(&[], "5", ""),
+        (403, refused.to_string()),
+        (403, refused.to_string()),
+        events(&[("ADDED", pod("a", "6"))]),
+    ]);
+    running.expect(&["begin", "done 1", "refused true", "refused true", "refused false", "applied a"]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -213,6 +213,8 @@ pub struct Condition {
     pub kind: String,
     /// True, False or Unknown.
     pub status: String,
+    /// Why, in one word.
+    pub reason: String,
     /// When it last turned.
     pub last_transition_time: Option<Time>,
 }

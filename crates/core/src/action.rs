@@ -31,6 +31,8 @@ pub enum Action {
         ticket: Ticket,
         /// Holder and successor, as far as there are any.
         pods: Vec<MemberRef>,
+        /// A pod that a followed Lease names and that no watch told of: to be read by its name, whatever its UID.
+        named: Option<Arc<str>>,
     },
     /// Write the seat, if it is still as the precondition says.
     WriteSeat {

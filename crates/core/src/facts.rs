@@ -101,6 +101,8 @@ fn soft(member: &MemberView, around: Surroundings) -> Standing {
         Some(NodeState::Unknown | NodeState::NotReady) => {
             Standing::Doubtful(fact(member, Reason::NodeNotReady, NODE_NOT_READY))
         }
+        // Not the kubelet's words: the node controller's, though the watch of nodes may not have told of it yet.
+        _ if !member.ready_said => Standing::Doubtful(fact(member, Reason::NotReady, member.rv.clone())),
         Some(NodeState::Ready { since_ms }) if around.node_just_back && turned_before(member, since_ms) => {
             Standing::Doubtful(fact(member, Reason::NotReady, member.rv.clone()))
         }
@@ -131,9 +133,11 @@ mod tests {
             node: Some("n1".into()),
             phase: Phase::Running,
             ready: true,
+            ready_said: true,
             ready_turned_ms: Some(1000),
             terminating: false,
             selected: true,
+            created_ms: None,
             started_ms: Some(0),
             priority: 0,
             revision: 0,
@@ -205,6 +209,8 @@ mod tests {
         let unready = MemberView { ready: false, ready_turned_ms: Some(2000), ..member() };
         let back = Surroundings { node_just_back: true, ..around(NodeState::Ready { since_ms: Some(2000) }) };
         assert_eq!(reason(standing(&unready, back)), Some((false, Reason::NotReady)));
+        let unsaid = MemberView { ready_said: false, ready_turned_ms: Some(3000), ..unready.clone() };
+        assert!(matches!(standing(&unsaid, back), Standing::Doubtful(_)), "no kubelet said so");
         let later = MemberView { ready_turned_ms: Some(3000), ..unready };
         assert_eq!(reason(standing(&later, back)), Some((true, Reason::NotReady)));
     }

@@ -14,6 +14,7 @@ pub mod brake;
 pub mod candidate;
 pub mod conditions;
 pub mod facts;
+pub mod follow;
 pub mod gatekeeper;
 pub mod group;
 pub mod health;

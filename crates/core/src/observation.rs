@@ -23,6 +23,8 @@ pub enum Observation {
     Services(Vec<ServiceView>),
     /// The seat, from the watch: may be older than what is known.
     Seat(SeatState),
+    /// Whether the followed Lease was not seen written for as long as it lasts, and at which version that was.
+    SeatLapsed(Option<Rv>),
     /// A probe ended.
     Probe(ProbeReport),
     /// The tripwire to this member closed: not a fact yet, but a probe is due at once.
@@ -95,6 +97,8 @@ pub struct Live {
     pub seat: SeatState,
     /// Each pod asked for; `None`: there is no such pod, or another under its name.
     pub pods: Vec<(Uid, Option<MemberView>)>,
+    /// The pod that was asked for by name, if there is one.
+    pub named: Option<MemberView>,
 }
 
 /// Why a call to the API server brought nothing.

@@ -42,6 +42,8 @@ pub enum Reason {
     SeatRepaired,
     /// The seat was deleted by somebody else and has been made anew.
     SeatRecreated,
+    /// Somebody else elects, and the Lease names another member.
+    LeaseChanged,
 }
 
 impl Reason {
@@ -66,11 +68,12 @@ impl Reason {
             Self::Failback => "Failback",
             Self::SeatRepaired => "SeatRepaired",
             Self::SeatRecreated => "SeatRecreated",
+            Self::LeaseChanged => "LeaseChanged",
         }
     }
 
     /// Every reason, for docs and for parsing what an annotation says.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Initial,
         Self::PodDeleted,
         Self::PodTerminating,
@@ -89,6 +92,7 @@ impl Reason {
         Self::Failback,
         Self::SeatRepaired,
         Self::SeatRecreated,
+        Self::LeaseChanged,
     ];
 
     /// The reason with this fixed text.
@@ -101,9 +105,9 @@ impl Reason {
         matches!(self, Self::ProbeRefused | Self::ProbeTimedOut | Self::ProbeFailed)
     }
 
-    /// Whether the change was planned by a person or by policy.
+    /// Whether the change was planned by a person or by policy, or is none of our business: then it is no warning.
     pub const fn is_planned(self) -> bool {
-        matches!(self, Self::Initial | Self::Switchover | Self::Failback)
+        matches!(self, Self::Initial | Self::Switchover | Self::Failback | Self::LeaseChanged)
     }
 
     /// Whether peers are asked before this cause is acted on: a time-out may be our own blindness.

@@ -17,6 +17,8 @@ pub struct Report {
     pub active: Option<Active>,
     /// The seat's term.
     pub term: Option<Term>,
+    /// The Lease that is followed counts no transitions, or not each: the term is no fencing token.
+    pub term_is_no_token: bool,
     /// Why the holder is active.
     pub reason: Option<Reason>,
     /// Since when, Unix milliseconds.

@@ -1,5 +1,6 @@
 //! The seat: the one record of who is active, and since which term.
 
+use crate::follow::FollowedLease;
 use crate::ids::{Rv, Term, Uid};
 use crate::reason::Reason;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct SeatRecord {
     pub marks: Option<SeatMarks>,
     /// The name in the controller mark, whoever wrote it.
     pub controller: Option<Arc<str>>,
+    /// What more is read of a Lease that somebody else writes; `None`: it is a seat of hotstandby's own.
+    pub followed: Option<Box<FollowedLease>>,
 }
 
 /// What our own write notes beside holder and term.
@@ -54,14 +57,17 @@ impl SeatRecord {
 }
 
 /// What is known of the group's seat.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum SeatState {
     /// Not read yet: nothing may be decided.
+    #[default]
     Unread,
     /// Read: there is none.
     Absent,
     /// Read: this one.
     Present(SeatRecord),
+    /// The API server does not let us read it, and says why.
+    Refused(Arc<str>),
 }
 
 impl SeatState {
@@ -69,7 +75,7 @@ impl SeatState {
     pub fn record(&self) -> Option<&SeatRecord> {
         match self {
             Self::Present(record) => Some(record),
-            Self::Unread | Self::Absent => None,
+            Self::Unread | Self::Absent | Self::Refused(_) => None,
         }
     }
 }
@@ -118,6 +124,7 @@ mod tests {
                 since_ms: 0,
             }),
             controller: None,
+            followed: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the user asked for, checked once at construction.
 
+use crate::follow::HolderNames;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,9 +113,51 @@ pub enum Failback {
     AfterDelay(Duration),
 }
 
+/// Who elects the active.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Election {
+    /// We do, on the pods' behalf.
+    #[default]
+    Controller,
+    /// Others do; we follow their Lease and write nothing to it.
+    Others(FollowSpec),
+}
+
+/// Who writes the Lease that is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Electors {
+    /// The pods, through a gatekeeper whose command is dead before its lease runs out.
+    Pods,
+    /// Anybody else: nothing is known of what a holder does whose lease ran out.
+    External,
+}
+
+impl Electors {
+    /// The text in `spec.election.mode`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pods => "Pods",
+            Self::External => "External",
+        }
+    }
+}
+
+/// The Lease that is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowSpec {
+    /// Who writes it.
+    pub by: Electors,
+    /// Its name, in the group's namespace.
+    pub lease: Arc<str>,
+    /// How its holder's text names a member.
+    pub holder: HolderNames,
+}
+
 /// A checked group specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupSpec {
+    /// Who elects the active.
+    pub election: Election,
     /// Names of the Services that lead to the active pod.
     pub services: Vec<Arc<str>>,
     /// What the slice holds while nobody may be active.
@@ -158,6 +201,7 @@ impl GroupSpec {
     /// A spec with defaults for these Services.
     pub fn for_services(services: impl IntoIterator<Item = Arc<str>>) -> Self {
         Self {
+            election: Election::default(),
             services: services.into_iter().collect(),
             when_no_candidate: WhenNoCandidate::default(),
             probe: ProbeKind::DefaultTcp,
@@ -170,9 +214,18 @@ impl GroupSpec {
         }
     }
 
+    /// The Lease that is followed, where others elect.
+    pub const fn followed(&self) -> Option<&FollowSpec> {
+        match &self.election {
+            Election::Controller => None,
+            Election::Others(follow) => Some(follow),
+        }
+    }
+
     /// Checks the limits that a schema cannot, or that an older schema may have let pass.
     pub fn check(&self) -> Result<(), SpecError> {
         check_services(&self.services)?;
+        self.check_followed()?;
         check_timing(self.timing)?;
         if let ProbeKind::Http { path, .. } = &self.probe
             && !path.starts_with('/')
@@ -182,6 +235,20 @@ impl GroupSpec {
                 format!("{path:?} does not begin with '/'"),
                 "write the path as the server sees it, for example /health",
             ));
+        }
+        Ok(())
+    }
+
+    /// Who does not elect cannot bring the seat back, and has no preferences.
+    fn check_followed(&self) -> Result<(), SpecError> {
+        let Some(follow) = self.followed() else { return Ok(()) };
+        let problem = || format!("is given although election.mode is {}: others elect", follow.by.as_str());
+        if self.failback != Failback::Never {
+            return Err(SpecError::new("spec.failback", problem(), "remove it, or let the controller elect"));
+        }
+        if !self.prefer_nodes.is_empty() {
+            let field = "spec.candidates.preferNodes";
+            return Err(SpecError::new(field, problem(), "remove it, or let the controller elect"));
         }
         Ok(())
     }

@@ -31,6 +31,7 @@ impl Phase {
 
 /// One member of the group: a pod the selector picks, or the holder that it no longer picks.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // four independent facts, not a state
 pub struct MemberView {
     /// Pod name.
     pub name: Arc<str>,
@@ -46,12 +47,17 @@ pub struct MemberView {
     pub phase: Phase,
     /// The pod condition Ready (never `containerStatuses[].ready`, which stays true on a dead node).
     pub ready: bool,
+    /// Whether that condition gives a reason. The kubelet always does where it says False; the node controller, which says it in
+    /// the kubelet's place, leaves the reason as it was: empty, if the pod was ready before.
+    pub ready_said: bool,
     /// When that condition last turned, Unix milliseconds by the cluster's clocks.
     pub ready_turned_ms: Option<i64>,
     /// `metadata.deletionTimestamp` is set.
     pub terminating: bool,
     /// Whether the group's selector still picks it.
     pub selected: bool,
+    /// `metadata.creationTimestamp`, Unix milliseconds in whole seconds, by the API server's clock.
+    pub created_ms: Option<i64>,
     /// `status.startTime`, Unix milliseconds.
     pub started_ms: Option<i64>,
     /// `hotstandby.dev/priority`, 0 where absent.

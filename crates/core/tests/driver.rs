@@ -12,6 +12,8 @@ mod calls;
 mod check;
 #[path = "driver/checkers.rs"]
 mod checkers;
+#[path = "driver/election.rs"]
+mod election;
 #[path = "driver/faults.rs"]
 mod faults;
 #[path = "driver/history.rs"]
@@ -42,7 +44,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The seeds that every `cargo test` runs.
-const FIXED: Range<u64> = 0..40;
+const FIXED: Range<u64> = 0..60;
 /// Seeds that are new each time, until this is spent.
 const MORE_FOR: Duration = Duration::from_secs(2);
 

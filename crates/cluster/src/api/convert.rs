@@ -6,8 +6,9 @@ use super::duration::Duration;
 use super::selector::Selector;
 use super::spec::{
     ActiveStandbySpec, Candidates, DeletionPolicy, Election, ElectionMode, Failback, FailbackPolicy,
-    OldActive, OrderBy, Traffic, WhenNoCandidate,
+    LeaseRef, OldActive, OrderBy, Traffic, WhenNoCandidate,
 };
+use hotstandby_core::follow::HolderNames;
 use hotstandby_core::spec::{self as core, GroupSpec, ProbeKind, SpecError, Timing};
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
@@ -79,7 +80,6 @@ impl ActiveStandbySpec {
             deletion_policy,
             adopt_service,
         } = self;
-        check_election(election)?;
         refuse_if(role_label.is_some(), "spec.roleLabel", "role labels")?;
         refuse_if(*old_active == OldActive::Delete, "spec.oldActive", "deletion of the old active")?;
         refuse_if(!notify.is_empty(), "spec.notify", "notices to the new active")?;
@@ -88,6 +88,7 @@ impl ActiveStandbySpec {
         let (services, when_no_candidate) = convert_traffic(traffic);
         let Candidates { prefer_nodes, order } = candidates;
         let group = GroupSpec {
+            election: convert_election(election)?,
             services,
             when_no_candidate,
             probe: convert_probe(probe.as_ref())?,
@@ -130,15 +131,32 @@ fn refuse_if(wanted: bool, field: &str, what: &str) -> Result<(), SpecError> {
     Err(SpecError::new(field, format!("{what} cannot be done by this version of hotstandby"), "remove it"))
 }
 
-fn check_election(election: &Election) -> Result<(), SpecError> {
+fn convert_election(election: &Election) -> Result<core::Election, SpecError> {
     let Election { mode, lease } = election;
-    refuse_if(*mode == ElectionMode::Pods, "spec.election.mode", "election by the pods")?;
-    refuse_if(*mode == ElectionMode::External, "spec.election.mode", "election by somebody else")?;
-    if lease.is_some() {
-        let problem = "is given although the mode is Controller, whose seat is hotstandby's own";
-        return Err(SpecError::new("spec.election.lease", problem, "remove it"));
-    }
-    Ok(())
+    let field = "spec.election.lease";
+    let by = match (mode, lease) {
+        (ElectionMode::Controller, None) => return Ok(core::Election::Controller),
+        (ElectionMode::Controller, Some(_)) => {
+            let problem = "is given although the mode is Controller, whose seat is hotstandby's own";
+            return Err(SpecError::new(field, problem, "remove it"));
+        }
+        (ElectionMode::Pods, _) => core::Electors::Pods,
+        (ElectionMode::External, _) => core::Electors::External,
+    };
+    let Some(LeaseRef { name, holder }) = lease.as_ref().filter(|lease| !lease.name.is_empty()) else {
+        let problem = format!("is missing, which mode {} does not allow", by.as_str());
+        return Err(SpecError::new(field, problem, "name the Lease that says who is active"));
+    };
+    let holder = holder.as_deref().map_or_else(
+        || Ok(HolderNames::default()),
+        |text| {
+            HolderNames::parse(text).map_err(|why| {
+                let remedy = "write for example {node} or op-{pod}_*";
+                SpecError::new("spec.election.lease.holder", format!("{text:?} says nothing: {why}"), remedy)
+            })
+        },
+    )?;
+    Ok(core::Election::Others(core::FollowSpec { by, lease: name.as_str().into(), holder }))
 }
 
 fn convert_traffic(traffic: &Traffic) -> (Vec<Arc<str>>, core::WhenNoCandidate) {

@@ -53,6 +53,7 @@ fn everything_offered_arrives() {
     .check()
     .unwrap();
     let expected = GroupSpec {
+        election: core::Election::Controller,
         services: vec!["a".into(), "b".into()],
         when_no_candidate: core::WhenNoCandidate::Clear,
         probe: ProbeKind::Http {
@@ -89,10 +90,7 @@ fn tcp_probe_arrives() {
 
 #[test]
 fn what_later_versions_build_is_refused_by_name() {
-    let lease = json!({"name": "x"});
     for (change, field) in [
-        (json!({"election": {"mode": "Pods", "lease": lease}}), "spec.election.mode"),
-        (json!({"election": {"mode": "External", "lease": lease}}), "spec.election.mode"),
         (json!({"roleLabel": {"key": "role"}}), "spec.roleLabel"),
         (json!({"detect": {"probe": {"grpc": {"port": 1}}}}), "spec.detect.probe.grpc"),
         (json!({"oldActive": "Delete"}), "spec.oldActive"),
@@ -111,6 +109,12 @@ fn what_the_schema_refuses_is_refused_here_too() {
     let delay = json!({"policy": "AfterDelay", "delay": "100ms"});
     for (change, field) in [
         (json!({"election": {"lease": {"name": "x"}}}), "spec.election.lease"),
+        (json!({"election": {"mode": "Pods"}}), "spec.election.lease"),
+        (json!({"election": {"mode": "External", "lease": {"name": ""}}}), "spec.election.lease"),
+        (
+            json!({"election": {"mode": "Pods", "lease": {"name": "x", "holder": "{pod}*"}}}),
+            "spec.election.lease.holder",
+        ),
         (json!({"selector": {"matchLabels": {"a b": "c"}}}), "spec.selector.matchLabels"),
         (json!({"traffic": {"services": []}}), "spec.traffic.services"),
         (json!({"traffic": {"services": [{"name": "a"}, {"name": "a"}]}}), "spec.traffic.services"),
@@ -146,6 +150,28 @@ fn what_the_schema_refuses_is_refused_here_too() {
     ] {
         let text = change.to_string();
         assert_eq!(refused(change).field, field, "{text}");
+    }
+}
+
+#[test]
+fn elections_of_others_arrive_and_nothing_is_asked_of_them_that_they_cannot_do() {
+    let election = json!({"mode": "External", "lease": {"name": "lock", "holder": "{node}"}});
+    let checked = spec(json!({"election": election})).check().unwrap();
+    let follow = core::FollowSpec {
+        by: core::Electors::External,
+        lease: "lock".into(),
+        holder: HolderNames::parse("{node}").unwrap(),
+    };
+    assert_eq!(checked.group.followed(), Some(&follow));
+    let usual = spec(json!({"election": {"mode": "Pods", "lease": {"name": "lock"}}})).check().unwrap();
+    assert_eq!(usual.group.followed().unwrap().holder, HolderNames::default());
+    for (change, field) in [
+        (json!({"failback": {"policy": "AfterDelay", "delay": "60s"}}), "spec.failback"),
+        (json!({"candidates": {"preferNodes": {"matchLabels": {"a": "b"}}}}), "spec.candidates.preferNodes"),
+    ] {
+        let mut both = json!({"election": election});
+        merge(&mut both, change);
+        assert_eq!(refused(both).field, field);
     }
 }
 

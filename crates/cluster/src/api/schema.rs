@@ -22,8 +22,8 @@ pub fn crd() -> CustomResourceDefinition {
     crd
 }
 
-/// Without `nullable` the API server replaces a `null` by the default where there is one and refuses it where
-/// there is none. With it, a `null` would be stored, and `has(self.httpGet)` would be true of `httpGet: null`.
+/// Without `nullable` the API server replaces a `null` by the default where there is one and drops it where
+/// there is none, as if it had not been given. With it, a `null` would be stored, and `has(self.httpGet)` would be true of `httpGet: null`.
 fn forbid_null(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
     for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {

@@ -82,7 +82,7 @@ pub struct ActiveStandbySpec {
     validation = ("self.mode != 'Controller' || !has(self.lease)", "lease must be left out where mode is Controller: that seat is hotstandby's own")
 )]
 pub struct Election {
-    /// Controller: hotstandby elects for the pods. Pods and External are refused by this version.
+    /// Controller: hotstandby elects for the pods. Pods: the pods elect among themselves, through hotstandby-await. External: anybody else's leader election.
     #[serde(default)]
     pub mode: ElectionMode,
     /// The Lease that says who is active, for Pods and External.
@@ -109,7 +109,15 @@ pub struct LeaseRef {
     /// Its name.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// How the holder's text names a pod, where it is neither the pod's name nor that and a tail after an underscore: {pod}, {uid}, {ip} or {node} in fixed text, with * for anything at an end, such as op-{pod}_*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), extend("pattern" = HOLDER_PATTERN))]
+    pub holder: Option<String>,
 }
+
+/// What stands between `*` and the rest must be in no name: else one pod's text would begin like another's.
+const HOLDER_PATTERN: &str =
+    r"^(\*[^{}*]*[^{}*A-Za-z0-9.:-]|[^{}*]*)\{(pod|uid|ip|node)\}([^{}*A-Za-z0-9.:-][^{}*]*\*|[^{}*]*)$";
 
 /// The Services that lead to the active pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]

@@ -25,6 +25,9 @@ pub struct ActiveStandbyStatus {
     /// The seat's term: it grows with every change of the active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub term: Option<i64>,
+    /// True where the followed Lease counts no transitions, so that term is hotstandby's own count, or was seen to change hands without counting it: then term is no fencing token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term_is_no_token: Option<bool>,
     /// Since when the active is active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<MicroTime>,

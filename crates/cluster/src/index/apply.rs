@@ -32,6 +32,7 @@ fn place(meta: &ObjectMeta) -> Option<(&str, &str)> {
 impl Index {
     pub(super) fn groups_changed(&mut self, event: Event<DeserializeGuard<ActiveStandby>>) {
         match event {
+            Event::Refused(_) => {}
             Event::Begin => self.lists.begin(Kind::Group),
             Event::Listed(object) | Event::Applied(object) => {
                 if let Some(object) = GroupObject::new(&object) {
@@ -78,11 +79,17 @@ impl Index {
             services.extend(had.object.services.iter().cloned());
         }
         space.put_group(object, epoch);
+        let lease = space.groups.get(&key.name).and_then(|group| group.lease.clone());
         if selector_changed && sorted {
             space.find_members(&key.name);
         }
         if is_new {
             self.seat_groups.insert(seat_name(GroupKind::Cr, &key).into(), key.clone());
+            self.find_holder(&key);
+        }
+        if self.followed.follow(&key, lease) {
+            // Another seat, which may say nothing else than the one before: it must be told all the same.
+            self.forget_told_seat(&key);
             self.find_holder(&key);
         }
         self.services_touched(&key.namespace, services);
@@ -95,6 +102,7 @@ impl Index {
         self.dirty.remove(key);
         self.nodes.moved(key, &group.nodes, &BTreeSet::new());
         self.seat_groups.remove(&*seat_name(GroupKind::Cr, key));
+        self.followed.follow(key, None);
         let uid = group.object.uid().clone();
         let leftovers = self.leftovers_of(self.namespaces.get(&key.namespace), key, &uid);
         self.removed.push(RemovedGroup { key: key.clone(), uid, leftovers });
@@ -114,6 +122,7 @@ impl Index {
 
     pub(super) fn pods_changed(&mut self, event: Event<WirePod>) {
         match event {
+            Event::Refused(_) => {}
             Event::Begin => self.lists.begin(Kind::Pod),
             Event::Listed(pod) | Event::Applied(pod) => self.put_pod(&pod),
             Event::Deleted(pod) => {
@@ -175,6 +184,7 @@ impl Index {
 
     pub(super) fn nodes_changed(&mut self, event: Event<WireNode>, now: Duration) {
         match event {
+            Event::Refused(_) => {}
             Event::Begin => self.lists.begin(Kind::Node),
             Event::Listed(node) | Event::Applied(node) => {
                 let epoch = self.lists.epoch(Kind::Node);
@@ -206,6 +216,7 @@ impl Index {
 
     pub(super) fn services_changed(&mut self, event: Event<WireService>) {
         match event {
+            Event::Refused(_) => {}
             Event::Begin => self.lists.begin(Kind::Service),
             Event::Listed(service) | Event::Applied(service) => self.put_service(&service),
             Event::Deleted(service) => {
@@ -256,6 +267,7 @@ impl Index {
 
     pub(super) fn slices_changed(&mut self, event: Event<EndpointSlice>) {
         match event {
+            Event::Refused(_) => {}
             Event::Begin => self.lists.begin(Kind::Slice),
             Event::Listed(slice) | Event::Applied(slice) => {
                 let epoch = self.lists.epoch(Kind::Slice);
@@ -295,6 +307,7 @@ impl Index {
 
     pub(super) fn seats_changed(&mut self, event: Event<Lease>) {
         match event {
+            Event::Refused(_) => {}
             Event::Begin => self.lists.begin(Kind::Seat),
             Event::Listed(lease) | Event::Applied(lease) => self.put_seat(&lease),
             Event::Deleted(lease) => {
@@ -351,6 +364,8 @@ impl Index {
     fn find_holder(&mut self, key: &GroupKey) -> bool {
         let sealed = self.seat_of(key).and_then(|seat| seat.record.sealed());
         let Some(uid) = self.group_uid(key) else { return false };
+        // Where others elect, what a seat of ours said before is nobody's word.
+        let sealed = sealed.filter(|_| !self.followed.is_followed_by(key));
         let holder = sealed
             .filter(|marks| marks.group_uid == *uid)
             .map(|marks| (marks.holder_name.clone(), marks.holder_uid.clone()));
@@ -360,6 +375,7 @@ impl Index {
 
     pub(super) fn replica_sets_changed(&mut self, event: Event<WireReplicaSet>) {
         match event {
+            Event::Refused(_) => {}
             Event::Begin => self.lists.begin(Kind::ReplicaSet),
             Event::Listed(set) | Event::Applied(set) => {
                 let revision = set.metadata.annotations.as_ref().and_then(|all| all.get(DEPLOYMENT_REVISION));
@@ -402,6 +418,7 @@ impl Index {
 
     pub(super) fn stateful_sets_changed(&mut self, event: Event<WireStatefulSet>) {
         match event {
+            Event::Refused(_) => {}
             Event::Begin => self.lists.begin(Kind::StatefulSet),
             Event::Listed(set) | Event::Applied(set) => {
                 let Some((namespace, name)) = place(&set.metadata) else { return };

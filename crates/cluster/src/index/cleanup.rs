@@ -76,16 +76,19 @@ impl Index {
             .collect()
     }
 
-    /// Slices of a living group for Services that it no longer names or may not feed any more.
-    pub fn stale_slices(&self, key: &GroupKey) -> Vec<Leftover> {
+    /// Slices of a living group for Services that it no longer names or may not feed any more, and the seat that we kept for it
+    /// before others elected.
+    pub fn stale(&self, key: &GroupKey) -> Vec<Leftover> {
         let Some(space) = self.namespaces.get(&key.namespace).filter(|_| self.is_synced()) else {
             return Vec::new();
         };
         let Some(group) = space.groups.get(&key.name) else { return Vec::new() };
         let slices = space.slices.values().filter(|slice| is_stale(space, group, &slice.value));
+        let seat = self.seat_of(key).filter(|_| group.lease.is_some());
         slices
             .filter_map(|slice| self.slice_leftover(&key.namespace, &slice.value))
             .map(|(leftover, _)| leftover)
+            .chain(seat.and_then(|seat| self.seat_leftover(seat)))
             .filter(|leftover| leftover.group == *key && leftover.group_uid == *group.object.uid())
             .collect()
     }

@@ -10,6 +10,7 @@
 
 mod apply;
 mod cleanup;
+mod followed;
 mod group;
 mod lists;
 mod namespace;
@@ -19,17 +20,20 @@ mod service;
 mod views;
 
 pub use cleanup::{Leftover, LeftoverKind, RemovedGroup};
+pub use followed::LeaseWatch;
 pub use group::GroupObject;
 pub use lists::Watched;
 
 use crate::api::ActiveStandby;
 use crate::extras::Extras;
+use crate::live::Sight;
 use crate::marks::GroupMarks;
-use crate::pod::{Interner, Lens};
+use crate::pod::Interner;
 use crate::seat::{GroupKind, seat_name};
 use crate::status::ObservedStatus;
 use crate::watch::Event;
 use crate::wire::{WireNode, WirePod, WireReplicaSet, WireService, WireStatefulSet};
+use followed::Followed;
 use hotstandby_core::ids::{GroupKey, Uid};
 use hotstandby_core::observation::Observation;
 use hotstandby_core::seat::SeatRecord;
@@ -64,6 +68,8 @@ pub enum Change {
     Slice(Box<Event<EndpointSlice>>),
     /// Of the Leases in our own namespace.
     Seat(Box<Event<Lease>>),
+    /// Of Leases that groups follow, told by this watch.
+    Lease(Arc<LeaseWatch>, Box<Event<Lease>>),
     /// Of the `ReplicaSets`.
     ReplicaSet(Box<Event<WireReplicaSet>>),
     /// Of the `StatefulSets`.
@@ -97,6 +103,7 @@ pub struct Index {
     nodes: Nodes,
     seats: HashMap<Arc<str>, Stored<SeatEntry>>,
     seat_groups: HashMap<Arc<str>, GroupKey>,
+    followed: Followed,
     /// Members are sorted when both pods and groups were listed once: one pass instead of one per group.
     sorted: bool,
     dirty: HashMap<GroupKey, Parts>,
@@ -115,6 +122,7 @@ impl Index {
             nodes: Nodes::default(),
             seats: HashMap::new(),
             seat_groups: HashMap::new(),
+            followed: Followed::default(),
             sorted: false,
             dirty: HashMap::new(),
             removed: Vec::new(),
@@ -148,10 +156,16 @@ impl Index {
         space.groups.get(&key.name).map(|group| group.object.status())
     }
 
-    /// How a group looks at pods, for live reads.
-    pub fn lens(&self, key: &GroupKey) -> Option<Lens> {
+    /// How a group looks at the cluster, for live reads.
+    pub fn sight(&self, key: &GroupKey) -> Option<Sight> {
         let space = self.namespaces.get(&key.namespace)?;
-        space.groups.get(&key.name).map(|group| space.lens(group))
+        let group = space.groups.get(&key.name)?;
+        Some(Sight { lens: space.lens(group), lease: group.lease.clone() })
+    }
+
+    /// The Leases to watch beside our own seats, if that has changed since it was last asked.
+    pub fn lease_watches(&mut self) -> Option<Vec<LeaseWatch>> {
+        self.followed.watches()
     }
 
     /// What others put on a slice of ours, for the write over it.
@@ -162,7 +176,7 @@ impl Index {
 
     /// When [`Index::drain`] is due even if nothing happens.
     pub fn next_tick(&self, now: Duration) -> Option<Duration> {
-        self.nodes.next_judgement(now)
+        self.nodes.next_judgement(now).into_iter().chain(self.followed.next_lapse()).min()
     }
 
     /// Takes in one change, seen at `now` (monotonic).
@@ -174,6 +188,7 @@ impl Index {
             Change::Service(event) => self.services_changed(*event),
             Change::Slice(event) => self.slices_changed(*event),
             Change::Seat(event) => self.seats_changed(*event),
+            Change::Lease(watch, event) => self.leases_changed(&watch, *event, now),
             Change::ReplicaSet(event) => self.replica_sets_changed(*event),
             Change::StatefulSet(event) => self.stateful_sets_changed(*event),
         }
@@ -187,6 +202,9 @@ impl Index {
     pub fn drain(&mut self, now: Duration) -> Drained {
         if self.nodes.judge(now) {
             self.touch_all(Part::Nodes);
+        }
+        for (namespace, groups) in self.followed.lapse(now) {
+            self.touch_named(&namespace, groups, Part::Lapse);
         }
         let removed = std::mem::take(&mut self.removed);
         let mut observations = Vec::new();
@@ -214,7 +232,7 @@ impl Index {
                 group.nodes = names;
             }
             for (told, part) in group.told.clone().iter().zip(Part::ALL) {
-                if !parts.has(part) {
+                if !parts.has(part) || part == Part::Lapse && group.lease.is_none() {
                     continue;
                 }
                 let view = views::build(self, &space, &group, part);

@@ -19,6 +19,8 @@ pub(super) struct Group {
     pub(super) object: GroupObject,
     /// The last valid selector: a slip of the pen must not empty the group.
     pub(super) selector: Option<Arc<Selector>>,
+    /// The Lease that is followed, by the last valid spec.
+    pub(super) lease: Option<Arc<str>>,
     /// Pods the selector picks, of any phase.
     pub(super) members: BTreeSet<Arc<str>>,
     /// The pod a sealed seat names.
@@ -26,7 +28,7 @@ pub(super) struct Group {
     /// Nodes of the members as last told.
     pub(super) nodes: BTreeSet<Arc<str>>,
     /// What was last told of each part, as a hash: the core keeps the views themselves.
-    pub(super) told: [Option<u64>; 5],
+    pub(super) told: [Option<u64>; 6],
 }
 
 /// A group's claim on a Service: the oldest wins, and ties end by UID.
@@ -73,14 +75,18 @@ impl Namespace {
             epoch,
             object: object.clone(),
             selector: None,
+            lease: None,
             members: BTreeSet::new(),
             holder: None,
             nodes: BTreeSet::new(),
-            told: [None; 5],
+            told: [None; 6],
         });
         if object.selector.is_some() {
             self.selectors.insert(&name, &object.pairs);
             group.selector.clone_from(&object.selector);
+        }
+        if let Ok(spec) = &object.view.spec {
+            group.lease = spec.followed().map(|follow| follow.lease.clone());
         }
         group.epoch = epoch;
         group.object = object;

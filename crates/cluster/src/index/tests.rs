@@ -1,5 +1,6 @@
 //! The index without a server. Each test is named after what it fears.
 
+mod followed;
 mod world;
 
 use super::*;
@@ -246,11 +247,11 @@ fn nothing_of_another_install_is_ever_swept() {
 fn a_service_no_longer_named_leaves_a_stale_slice() {
     let mut world = World::settled();
     world.applied("slice", slice("web-active-hotstandby-ipv4", "web-active", Some(("web", "g1"))));
-    assert!(world.index.stale_slices(&key("web")).is_empty());
+    assert!(world.index.stale(&key("web")).is_empty());
     let mut moved = group("web", "g1", "web", &["other"]);
     moved["metadata"]["resourceVersion"] = json!("2");
     world.applied("group", moved);
-    assert_eq!(world.index.stale_slices(&key("web")).len(), 1);
+    assert_eq!(world.index.stale(&key("web")).len(), 1);
 }
 
 #[test]
@@ -259,7 +260,7 @@ fn a_service_that_got_a_selector_must_not_show_two_actives() {
     world.applied("slice", slice("web-active-hotstandby-ipv4", "web-active", Some(("web", "g1"))));
     world.applied("service", service("web-active", &json!({"app": "web"})));
     assert_eq!(world.drain().found("web"), Some(ServiceFound::HasSelector));
-    assert_eq!(world.index.stale_slices(&key("web")).len(), 1);
+    assert_eq!(world.index.stale(&key("web")).len(), 1);
 }
 
 #[test]
@@ -361,7 +362,7 @@ fn a_rollback_re_ranks_the_members() {
     assert_eq!(world.drain().members("web").unwrap()[0].revision, 3);
     world.applied("replicaset", set("5", 2));
     assert_eq!(world.drain().members("web").unwrap()[0].revision, 5);
-    assert!(world.index.lens(&key("web")).unwrap().owners.replica_sets.contains_key("web-a"));
+    assert!(world.index.sight(&key("web")).unwrap().lens.owners.replica_sets.contains_key("web-a"));
     world.applied("replicaset", set("5", 0));
     world.deleted("replicaset", set("5", 0));
     assert_eq!(world.drain().members("web").unwrap()[0].revision, 0);

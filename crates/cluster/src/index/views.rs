@@ -5,6 +5,7 @@ use super::namespace::{Group, Namespace};
 use super::service::ServiceKind;
 use crate::pod::{PodLite, to_member_view};
 use crate::slice::slice_name;
+use hotstandby_core::ids::Rv;
 use hotstandby_core::observation::Observation;
 use hotstandby_core::seat::SeatState;
 use hotstandby_core::view::{
@@ -21,11 +22,13 @@ pub(super) enum Part {
     Members,
     Services,
     Seat,
+    Lapse,
 }
 
 impl Part {
     /// In the order they are told: the spec first, and the seat when its holder's pod is known.
-    pub(super) const ALL: [Self; 5] = [Self::Group, Self::Nodes, Self::Members, Self::Services, Self::Seat];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Group, Self::Nodes, Self::Members, Self::Services, Self::Seat, Self::Lapse];
 
     const fn bit(self) -> u8 {
         match self {
@@ -34,6 +37,7 @@ impl Part {
             Self::Members => 4,
             Self::Services => 8,
             Self::Seat => 16,
+            Self::Lapse => 32,
         }
     }
 }
@@ -43,7 +47,7 @@ impl Part {
 pub(super) struct Parts(u8);
 
 impl Parts {
-    pub(super) const EVERY: Self = Self(31);
+    pub(super) const EVERY: Self = Self(63);
 
     pub(super) const fn has(self, part: Part) -> bool {
         self.0 & part.bit() != 0
@@ -74,10 +78,18 @@ pub(super) fn build(index: &Index, space: &Namespace, group: &Group, part: Part)
         Part::Members => Observation::Members(members(space, group)),
         Part::Services => Observation::Services(services(space, group)),
         Part::Seat => Observation::Seat(seat(index, group)),
+        Part::Lapse => Observation::SeatLapsed(lapsed(index, group)),
     }
 }
 
+fn lapsed(index: &Index, group: &Group) -> Option<Rv> {
+    index.followed.lapsed(&group.object.key.namespace, group.lease.as_deref()?)
+}
+
 fn seat(index: &Index, group: &Group) -> SeatState {
+    if let Some(lease) = &group.lease {
+        return index.followed.state(&group.object.key.namespace, lease);
+    }
     let record = index.seat_of(&group.object.key);
     record.map_or(SeatState::Absent, |seat| SeatState::Present(seat.record.clone()))
 }

@@ -28,12 +28,14 @@ pub struct Install {
     pub watched: Vec<String>,
     /// The image.
     pub image: String,
+    /// With the right to read Leases, for groups that follow an election of others.
+    pub follow_leases: bool,
 }
 
 impl Default for Install {
     fn default() -> Self {
         let image = format!("{IMAGE}:{}", env!("CARGO_PKG_VERSION"));
-        Self { namespace: DEFAULT_NAMESPACE.to_owned(), watched: Vec::new(), image }
+        Self { namespace: DEFAULT_NAMESPACE.to_owned(), watched: Vec::new(), image, follow_leases: false }
     }
 }
 
@@ -53,6 +55,10 @@ pub fn files() -> Result<Vec<File>, YamlError> {
         File { name: "crd.yaml", content: crd()? },
         File { name: "install.yaml", content: install(&Install::default())? },
         File { name: "install-namespaced.yaml", content: install(&namespaced)? },
+        File {
+            name: "follow-leases.yaml",
+            content: document(FOLLOW_NOTE, &rbac::follow_leases(&Install::default()))?,
+        },
     ])
 }
 
@@ -70,6 +76,9 @@ pub fn install(install: &Install) -> Result<String, YamlError> {
     let mut objects =
         vec![workload::namespace(install), workload::quota(install), workload::service_account(install)];
     objects.extend(rbac::objects(install));
+    if install.follow_leases {
+        objects.extend(rbac::follow_leases(install));
+    }
     objects.push(workload::deployment(install));
     objects.push(workload::disruption_budget(install));
     let note = if install.watched.is_empty() { INSTALL_NOTE } else { NAMESPACED_NOTE };
@@ -88,6 +97,12 @@ const NAMESPACED_NOTE: &str = "\
 # hotstandby for the namespaces named in the controller's --namespace arguments, with Roles and without any
 # ClusterRole; needs crd.yaml. It sees no nodes: a lost node is noticed by probes and by the pods' Ready
 # condition, and preferNodes has no effect. Another choice of namespaces: hotstandby manifests --namespaced NS,NS
+";
+
+const FOLLOW_NOTE: &str = "\
+# The right to read Leases in all namespaces, for groups with election.mode Pods or External; nothing else needs it.
+#   kubectl apply --server-side -f follow-leases.yaml
+# For some namespaces only: leave the ClusterRoleBinding out, and make a RoleBinding to the ClusterRole in each of them.
 ";
 
 fn document(note: &str, objects: &[Value]) -> Result<String, YamlError> {

@@ -28,6 +28,21 @@ pub(super) fn objects(install: &Install) -> Vec<Value> {
     objects
 }
 
+/// The objects that let the controller read the Leases which groups follow.
+pub(super) fn follow_leases(install: &Install) -> Vec<Value> {
+    let name = format!("{NAME}-follow-leases");
+    let rights = [&rights::FOLLOW_LEASES];
+    if install.watched.is_empty() {
+        let binding = binding("ClusterRoleBinding", "ClusterRole", &name, None, &install.namespace);
+        return vec![role("ClusterRole", &name, None, &rights), binding];
+    }
+    let of = |namespace: &String| {
+        let binding = binding("RoleBinding", "Role", &name, Some(namespace), &install.namespace);
+        [role("Role", &name, Some(namespace), &rights), binding]
+    };
+    install.watched.iter().flat_map(of).collect()
+}
+
 fn role(kind: &str, name: &str, namespace: Option<&str>, rights: &[&Right]) -> Value {
     let rules: Vec<_> = rights
         .iter()

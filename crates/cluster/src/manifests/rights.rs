@@ -94,6 +94,15 @@ pub const RIGHTS: &[Right] = &[
     right("", "pods", &["list", "watch"], Scope::Own, "the other replicas of hotstandby"),
 ];
 
+/// What groups need whose election is `Pods` or `External`: granted apart from the rest, and only to read.
+pub const FOLLOW_LEASES: Right = right(
+    "coordination.k8s.io",
+    "leases",
+    &["get", "list", "watch"],
+    Scope::Watched,
+    "the Leases that groups follow; they are never written",
+);
+
 /// The rights of one scope.
 pub fn of(scope: Scope) -> impl Iterator<Item = &'static Right> {
     RIGHTS.iter().filter(move |right| right.scope == scope)
@@ -120,5 +129,6 @@ mod tests {
             );
             assert!(!right.why.is_empty());
         }
+        assert_eq!(FOLLOW_LEASES.verbs, ["get", "list", "watch"], "Leases of others are only read");
     }
 }

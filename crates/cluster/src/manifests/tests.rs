@@ -66,6 +66,21 @@ fn leases_are_written_in_the_own_namespace_only() {
 }
 
 #[test]
+fn leases_of_others_are_only_read_and_only_if_asked_for() {
+    let asked = Install { follow_leases: true, ..Install::default() };
+    let namespaced = Install { watched: vec!["a".into()], ..asked.clone() };
+    for (install, kind) in [(asked, "ClusterRole"), (namespaced, "Role")] {
+        let text = super::install(&install).unwrap();
+        let named = |object: &&Value| object["metadata"]["name"] == "hotstandby-follow-leases";
+        let objects = documents(&text);
+        let role = objects.iter().filter(named).find(|object| object["kind"] == kind).unwrap();
+        assert_eq!(role["rules"][0]["verbs"], serde_json::json!(["get", "list", "watch"]));
+        assert_eq!(objects.iter().filter(named).count(), 2);
+    }
+    assert!(!super::install(&Install::default()).unwrap().contains("follow-leases"));
+}
+
+#[test]
 fn output_is_the_same_each_time() {
     assert_eq!(files().unwrap(), files().unwrap());
 }

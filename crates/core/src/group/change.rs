@@ -11,6 +11,7 @@ use crate::ids::{Now, Term, Uid};
 use crate::observation::WriteError;
 use crate::seat::{SeatRecord, SeatState, first_term};
 use crate::spec::{DeletionPolicy, GroupSpec};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a replica that is not the lead waits for the lead to act.
@@ -61,6 +62,7 @@ struct Read {
     ticket: Ticket,
     sent: Duration,
     pods: Vec<Uid>,
+    named: Option<Arc<str>>,
     done: Option<Duration>,
 }
 
@@ -88,24 +90,30 @@ pub(super) fn drive(
             // With the pods of a change under way: if the seat allows it still, nothing more need be read.
             let goal = group.change.preparing.goal.as_ref();
             let pods = goal.map_or_else(Vec::new, |goal| pods_of(&goal.intent));
-            read(group, now.mono, &pods, Duration::ZERO, actions);
+            read(group, now.mono, &pods, None, Duration::ZERO, actions);
         }
+        Decision::ReadNamed(named) => read(group, now.mono, &[], named.as_ref(), Duration::ZERO, actions),
         Decision::ReadHolder(successor) => {
             group.change.preparing.goal = None;
             let pods = holder_and(group, successor.as_ref());
-            read(group, now.mono, &pods, Duration::ZERO, actions);
+            read(group, now.mono, &pods, None, Duration::ZERO, actions);
         }
         Decision::Suspect { successor, since } => {
             group.change.preparing.goal = None;
             let pods = holder_and(group, Some(successor));
-            read(group, now.mono, &pods, *since, actions);
+            read(group, now.mono, &pods, None, *since, actions);
         }
         Decision::Move(intent) => pursue(group, spec, now, intent, actions),
         Decision::Braked(_) => {
             group.change = Pipeline::default();
             relist_when_due(group, now.mono, actions);
         }
-        Decision::Stay | Decision::Hold(_) | Decision::Vacant | Decision::Foreign | Decision::Paused => {
+        Decision::Stay
+        | Decision::Hold(_)
+        | Decision::Vacant
+        | Decision::Foreign
+        | Decision::Paused
+        | Decision::Followed => {
             group.change = Pipeline::default();
         }
     }
@@ -119,6 +127,11 @@ pub(super) fn is_under_way(group: &Group) -> bool {
 /// Whether this is the read that is waited for.
 pub(super) fn is_reading(group: &Group, ticket: Ticket) -> bool {
     group.change.preparing.read.as_ref().is_some_and(|read| read.ticket == ticket)
+}
+
+/// When the read that is waited for was sent, if this is it.
+pub(super) fn read_sent(group: &Group, ticket: Ticket) -> Option<Duration> {
+    group.change.preparing.read.as_ref().filter(|read| read.ticket == ticket).map(|read| read.sent)
 }
 
 /// Whether a write of the seat has not been answered yet.
@@ -142,13 +155,21 @@ fn holder_and(group: &Group, successor: Option<&MemberRef>) -> Vec<MemberRef> {
     holder.into_iter().chain(successor.cloned()).collect()
 }
 
-/// Sees to it that a live read of the seat and these pods, sent no earlier than `since`, is there or on its way.
-fn read(group: &mut Group, now: Duration, pods: &[MemberRef], since: Duration, actions: &mut Vec<Action>) {
+/// Sees to it that a live read of the seat and these pods (and the one of this name, whoever it is), sent no earlier than `since`, is there or on its way.
+fn read(
+    group: &mut Group,
+    now: Duration,
+    pods: &[MemberRef],
+    named: Option<&Arc<str>>,
+    since: Duration,
+    actions: &mut Vec<Action>,
+) {
     let doubt = group.seat.doubt;
     let covers = |read: &Read| {
         read.sent >= since
             && doubt.is_none_or(|doubted| read.ticket > doubted)
             && pods.iter().all(|pod| read.pods.contains(&pod.uid))
+            && (named.is_none() || read.named.as_ref() == named)
             && !read_is_stale(read, now)
     };
     let preparing = &mut group.change.preparing;
@@ -162,8 +183,10 @@ fn read(group: &mut Group, now: Duration, pods: &[MemberRef], since: Duration, a
     }
     let ticket = group.ticket();
     let uids = pods.iter().map(|pod| pod.uid.clone()).collect();
-    group.change.preparing.read = Some(Read { ticket, sent: now, pods: uids, done: None });
-    actions.push(Action::Verify { ticket, pods: pods.to_vec() });
+    let named = named.cloned();
+    group.change.preparing.read =
+        Some(Read { ticket, sent: now, pods: uids, named: named.clone(), done: None });
+    actions.push(Action::Verify { ticket, pods: pods.to_vec(), named });
 }
 
 fn read_is_stale(read: &Read, now: Duration) -> bool {
@@ -173,7 +196,7 @@ fn read_is_stale(read: &Read, now: Duration) -> bool {
 fn pursue(group: &mut Group, spec: &GroupSpec, now: Now, intent: &Intent, actions: &mut Vec<Action>) {
     let goal = adopt(group, now.mono, intent);
     let pods = pods_of(intent);
-    read(group, now.mono, &pods, goal.intent.first_sign, actions);
+    read(group, now.mono, &pods, None, goal.intent.first_sign, actions);
     ask_peers(group, &goal, actions);
     let head_start_over = group.lead || now.mono >= goal.proven + HEAD_START;
     if !head_start_over {
@@ -266,7 +289,7 @@ fn back_off(preparing: &mut Preparing, now: Duration) {
 fn write(group: &mut Group, spec: &GroupSpec, now: Now, goal: Goal, actions: &mut Vec<Action>) {
     let Some(group_uid) = group.view.as_ref().map(|view| view.uid.clone()) else { return };
     let (precondition, term) = match &group.seat.state {
-        SeatState::Unread => return,
+        SeatState::Unread | SeatState::Refused(_) => return,
         SeatState::Absent => (Precondition::Absent, first_term(group.seat.highest, now.unix_ms)),
         SeatState::Present(record) => (
             Precondition::Unchanged { uid: record.uid.clone(), rv: record.rv.clone() },

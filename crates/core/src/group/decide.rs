@@ -1,6 +1,6 @@
 //! Who should hold the seat now, and why. Changes nothing but notes of its own; [`super::change`] acts.
 
-use super::{Group, assess};
+use super::{Group, assess, follow};
 use crate::action::MemberRef;
 use crate::candidate::{self, Candidate, Confidence};
 use crate::facts::{Fact, Standing};
@@ -26,6 +26,10 @@ pub(super) enum Decision {
     ReadSeat,
     /// The holder is not among the members, and whether it is gone or not seen yet must be read live.
     ReadHolder(Option<MemberRef>),
+    /// Whom a followed Lease names is not known: it must be read live, and the pod of this name.
+    ReadNamed(Option<Arc<str>>),
+    /// Others elect, and their Lease says all there is to say.
+    Followed,
     /// There is a sign against the holder, but no proof: read ahead, so that proof finds everything ready.
     Suspect {
         /// Who would follow.
@@ -78,6 +82,9 @@ pub(super) fn member_ref(member: &MemberView) -> MemberRef {
 }
 
 pub(super) fn decide(group: &mut Group, spec: &GroupSpec, now: Now) -> Decision {
+    if let Some(others) = spec.followed() {
+        return follow::decide(group, others, now.mono);
+    }
     if group.seat_in_doubt() {
         return Decision::ReadSeat;
     }

@@ -2,11 +2,12 @@
 //!
 //! `observe` only notes; `step` decides on one snapshot. The parts: [`assess`] (facts and verdicts), [`decide`]
 //! (who should hold the seat), [`change`] (how the seat gets there: re-read, peers, the lead's head start,
-//! the write), [`slices`] (traffic follows), [`tell`] (status and notices).
+//! the write), [`follow`] (the seat of an election of others, in the place of those two), [`slices`] (traffic follows), [`tell`] (status and notices).
 
 mod assess;
 mod change;
 mod decide;
+mod follow;
 mod note;
 mod probes;
 mod slices;
@@ -20,7 +21,7 @@ use crate::observation::{GroupView, Observation};
 use crate::penalty::Penalty;
 use crate::report::Report;
 use crate::seat::{SeatMarks, SeatRecord, SeatState};
-use crate::spec::GroupSpec;
+use crate::spec::{Election, FollowSpec, GroupSpec};
 use crate::switchover::Answer;
 use crate::view::{MemberView, NodesView, ServiceView};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -48,6 +49,9 @@ pub struct Group {
     nodes: Option<NodesView>,
     services: Option<Vec<ServiceView>>,
     seat: SeatKnowledge,
+    /// Whose election `seat` is of.
+    elected_by: Election,
+    following: follow::Following,
     detection: Detection,
     penalties: BTreeMap<Uid, Penalty>,
     brake: Brake,
@@ -61,7 +65,7 @@ pub struct Group {
 }
 
 /// What is known of the seat, and how well.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct SeatKnowledge {
     state: SeatState,
     /// The watch contradicts what is known, or a write's outcome is open: a live read settles it, if it was asked for
@@ -117,16 +121,9 @@ impl Group {
             members: None,
             nodes: None,
             services: None,
-            seat: SeatKnowledge {
-                state: SeatState::Unread,
-                doubt: None,
-                read: None,
-                newest: None,
-                settled_slices: BTreeSet::new(),
-                last_good: None,
-                highest: None,
-                highest_here: None,
-            },
+            seat: SeatKnowledge::default(),
+            elected_by: Election::default(),
+            following: follow::Following::default(),
             detection: Detection::default(),
             penalties: BTreeMap::new(),
             brake: Brake::default(),
@@ -156,11 +153,12 @@ impl Group {
         let mut actions = Vec::new();
         if let Some(spec) = self.ready_spec() {
             assess::refresh(self, &spec, now.mono);
+            follow::refresh(self, &spec, now);
             probes::forget_unprobed(self, &spec);
             let decision = decide::decide(self, &spec, now);
             change::drive(self, &spec, now, &decision, &mut actions);
             probes::confirm(self, now.mono, &mut actions);
-            slices::follow(self, &spec, now.mono, &decision, &mut actions);
+            slices::project(self, &spec, now.mono, &decision, &mut actions);
             if self.seat_in_doubt() && decision != decide::Decision::ReadSeat {
                 // A slice contradicts the seat: ask at once.
                 change::drive(self, &spec, now, &decide::Decision::ReadSeat, &mut actions);
@@ -221,9 +219,20 @@ impl Group {
         self.members.iter().flat_map(BTreeMap::values)
     }
 
-    /// The seat's record, if it is sealed, ours and of this incarnation of the group.
+    /// The Lease that is followed, where others elect.
+    fn follows(&self) -> Option<&FollowSpec> {
+        match &self.elected_by {
+            Election::Controller => None,
+            Election::Others(follow) => Some(follow),
+        }
+    }
+
+    /// The seat's record, if it is sealed, ours and of this incarnation of the group; where others elect, if it names a member.
     fn valid_seat(&self) -> Option<(&SeatRecord, &SeatMarks)> {
         let record = self.seat.state.record()?;
+        if self.follows().is_some() {
+            return Some((record, self.following.marks()?));
+        }
         let marks = record.sealed()?;
         let ours = record.controller.as_deref() == Some(&*self.controller);
         let here = self.view.as_ref().is_some_and(|view| view.uid == marks.group_uid);

@@ -1,18 +1,19 @@
 //! Taking observations in: older ones never overwrite newer ones.
 
-use super::{Group, change, slices, tell};
+use super::{Group, SeatKnowledge, change, follow, slices, tell};
 use crate::action::{Change, Ticket};
 use crate::health::Outcome;
 use crate::ids::{Now, Rv, Uid};
 use crate::observation::{GroupView, Live, Observation, WriteError};
 use crate::reason::Reason;
 use crate::seat::{SeatRecord, SeatState};
+use crate::spec::Election;
 use crate::view::{MemberView, ServiceFound, ServiceView};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// How long a holder read live is believed before the watch must list it; then it is read again.
-const UNLISTED_LASTS: Duration = Duration::from_secs(2);
+pub(super) const UNLISTED_LASTS: Duration = Duration::from_secs(2);
 /// Departed pods remembered: only the holder's matters.
 const DEPARTED_KEPT: usize = 64;
 
@@ -22,7 +23,10 @@ pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
         Observation::Members(members) => note_members(group, now.mono, members),
         Observation::Nodes(nodes) => group.nodes = Some(nodes),
         Observation::Services(services) => note_services(group, services),
-        Observation::Seat(state) => note_watched_seat(group, now.mono, state),
+        Observation::Seat(state) if follow::fits(group, &state) => note_watched_seat(group, now.mono, state),
+        // Of the election before the spec changed.
+        Observation::Seat(_) => {}
+        Observation::SeatLapsed(lapsed) => follow::note_lapsed(group, lapsed),
         Observation::Probe(report) => note_probe(group, &report),
         Observation::TripwireClosed { uid, at } => {
             if group.holder_uid() == Some(&uid) {
@@ -41,6 +45,9 @@ pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
         Observation::Lead(lead) => group.lead = lead,
         Observation::Peers { ticket, veto } => change::note_peers(group, ticket, veto.is_some()),
         Observation::Verified { ticket, live } => {
+            if let (Ok(live), Some(sent)) = (&live, change::read_sent(group, ticket)) {
+                follow::note_read(group, sent, &live.seat);
+            }
             let answer = live.map(|live| note_live(group, now.mono, ticket, live));
             change::note_verified(group, now.mono, ticket, &answer);
         }
@@ -57,6 +64,10 @@ pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
 
 fn note_group(group: &mut Group, now: Duration, view: GroupView) {
     group.seat.highest = group.seat.highest.max(view.status_term.filter(|term| term.is_plausible()));
+    let election = view.spec.as_ref().ok().map(|spec| spec.election.clone());
+    if let Some(election) = election.filter(|election| *election != group.elected_by) {
+        note_election(group, election);
+    }
     let probe = view.spec.as_ref().ok().map(|spec| spec.probe.clone());
     if probe.is_some() && probe != group.detection.probed_as {
         // Another question: what was answered to the old one proves nothing.
@@ -74,6 +85,13 @@ fn note_group(group: &mut Group, now: Duration, view: GroupView) {
     group.view = Some(view);
     // A seat that was seen before the group's object could not be told for the group's own.
     note_good_seat(group, now);
+}
+
+/// Somebody else elects from now on: what was known of the seat was known of another.
+fn note_election(group: &mut Group, election: Election) {
+    group.elected_by = election;
+    group.seat = SeatKnowledge { highest: group.seat.highest, ..SeatKnowledge::default() };
+    follow::reset(group);
 }
 
 fn note_members(group: &mut Group, now: Duration, members: Vec<MemberView>) {
@@ -154,6 +172,10 @@ fn note_gap(group: &mut Group) {
 fn note_watched_seat(group: &mut Group, now: Duration, state: SeatState) {
     match (&group.seat.state, state) {
         (SeatState::Present(_), SeatState::Unread) => {}
+        (_, SeatState::Refused(why)) => {
+            group.seat.doubt = None;
+            set_seat(group, now, SeatState::Refused(why));
+        }
         // Deleted, or a watch that lags behind our own creation: only a live read tells.
         (SeatState::Present(_), SeatState::Absent) => group.doubt_seat(),
         (SeatState::Present(had), SeatState::Present(seen)) if had.uid != seen.uid => group.doubt_seat(),
@@ -164,7 +186,7 @@ fn note_watched_seat(group: &mut Group, now: Duration, state: SeatState) {
         }
         // Known to be gone, and the watch still tells of it or of one before it.
         (SeatState::Absent, SeatState::Present(seen)) if is_no_newer(group, &seen) => group.doubt_seat(),
-        (SeatState::Unread | SeatState::Absent, state) => set_seat(group, now, state),
+        (SeatState::Unread | SeatState::Absent | SeatState::Refused(_), state) => set_seat(group, now, state),
     }
 }
 
@@ -175,6 +197,12 @@ fn is_no_newer(group: &Group, record: &SeatRecord) -> bool {
 
 /// Takes a newer record in, noting a change of hands.
 pub(super) fn set_seat(group: &mut Group, now: Duration, state: SeatState) {
+    if group.follows().is_some() {
+        group.seat.newest =
+            state.record().map(|record| record.rv.clone()).or_else(|| group.seat.newest.take());
+        group.seat.state = state;
+        return;
+    }
     if let SeatState::Present(record) = &state {
         group.seat.newest = Some(record.rv.clone());
         let same_seat = group.seat.state.record().is_some_and(|had| had.uid == record.uid);
@@ -246,7 +274,9 @@ fn note_handover(group: &mut Group, now: Duration, record: &SeatRecord) {
 
 /// What was read live wins, unless the question is older than what is known by now. Returns which pods were covered.
 fn note_live(group: &mut Group, now: Duration, ticket: Ticket, live: Live) -> Vec<Uid> {
-    if change::is_reading(group, ticket) && group.seat.doubt.is_none_or(|doubted| ticket > doubted) {
+    if !follow::fits(group, &live.seat) {
+        // Of the election before the spec changed: it says nothing.
+    } else if change::is_reading(group, ticket) && group.seat.doubt.is_none_or(|doubted| ticket > doubted) {
         group.seat.read = Some(ticket);
         note_live_seat(group, now, live.seat);
     } else if group.seat.read.is_none_or(|read| ticket > read) {
@@ -261,6 +291,9 @@ fn note_live(group: &mut Group, now: Duration, ticket: Ticket, live: Live) -> Ve
     let covered = live.pods.iter().map(|(uid, _)| uid.clone()).collect();
     for (uid, pod) in live.pods {
         note_live_pod(group, now, uid, pod);
+    }
+    if let Some(pod) = live.named {
+        follow::note_named(group, now, pod);
     }
     covered
 }

@@ -50,7 +50,8 @@ pub(super) fn target(group: &Group, spec: &GroupSpec, member: &MemberView) -> Re
         wire,
         period: spec.timing.period,
         timeout: spec.timing.timeout,
-        tripwire: group.lead && holds_seat && wired,
+        // Where others elect, nothing follows from it.
+        tripwire: group.lead && holds_seat && wired && group.follows().is_none(),
     })
 }
 
@@ -88,7 +89,7 @@ pub(super) fn plan(group: &Group, spec: &GroupSpec) -> Vec<ProbeTarget> {
 
 /// Asks for probes out of turn: at once when the tripwire closed, and for the second of two refusals.
 pub(super) fn confirm(group: &mut Group, now: Duration, actions: &mut Vec<Action>) {
-    let Some(holder) = group.holder_uid().cloned() else { return };
+    let Some(holder) = group.holder_uid().cloned().filter(|_| group.follows().is_none()) else { return };
     if let Some(at) = wanted(group, &holder)
         && group.detection.confirm_asked != Some((holder.clone(), at))
     {

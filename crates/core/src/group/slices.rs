@@ -1,7 +1,7 @@
 //! Traffic follows the seat: one write per slice that is not as it should be, none where all are.
 
 use super::decide::Decision;
-use super::{Group, change, note};
+use super::{Group, change, follow, note};
 use crate::action::{Action, Precondition, Ticket};
 use crate::ids::{Term, Uid};
 use crate::observation::WriteError;
@@ -50,23 +50,30 @@ struct Slot {
 }
 
 /// Whom users shall reach.
-enum Served {
+pub(super) enum Served {
+    /// It is being found out: leave all as it is.
+    Untouched,
+    /// Nobody, and no seat says so that could be pointed to.
+    Emptied,
     /// The seat says nothing that could be followed: leave all as it is, but name no dead pod.
     Frozen,
     /// Nobody.
     Nobody,
     /// The holder.
-    Holder(MemberView),
+    Holder(Box<MemberView>),
 }
 
-pub(super) fn follow(
+pub(super) fn project(
     group: &mut Group,
     spec: &GroupSpec,
     now: Duration,
     decision: &Decision,
     actions: &mut Vec<Action>,
 ) {
-    let served = served(group, spec, now, decision);
+    let served = match spec.followed() {
+        Some(others) => follow::served(group, spec, others, now),
+        None => served(group, spec, now, decision),
+    };
     let Some(services) = group.services.clone() else { return };
     group.slices.slots.retain(|(name, _), _| services.iter().any(|service| service.name == *name));
     for service in &services {
@@ -121,7 +128,7 @@ fn served(group: &mut Group, spec: &GroupSpec, now: Duration, decision: &Decisio
     let living = group.member(&uid).filter(|member| member.owns_address()).cloned();
     if let Some(member) = living {
         group.slices.holder_gone_since = None;
-        return if clears(spec, decision) { Served::Nobody } else { Served::Holder(member) };
+        return if clears(spec, decision) { Served::Nobody } else { Served::Holder(Box::new(member)) };
     }
     let gone_since = *group.slices.holder_gone_since.get_or_insert(now);
     // Never clear what is about to be filled: kube-proxy would take a second for the next change. Nor a pod that may
@@ -152,13 +159,34 @@ fn wanted(
     let orphan = spec.deletion_policy == DeletionPolicy::Orphan;
     let seat = group.valid_seat().map(|(record, marks)| (record.uid.clone(), marks.clone()));
     match (served, seat) {
+        (Served::Untouched, _) => None,
+        (Served::Emptied, _) => emptied(slice),
         (Served::Holder(member), Some((uid, marks))) => {
-            Some(desired(service, family, Some(member), &uid, &marks, orphan))
+            let content = desired(service, family, Some(member), &uid, &marks, orphan);
+            Some(if spec.followed().is_some() { as_old(content, slice) } else { content })
         }
         (Served::Nobody, Some((uid, marks))) => Some(nobody(service, family, slice, &uid, &marks, orphan)),
         _ if change::is_under_way(group) || group.seat_in_doubt() || group.holder_is_unknown() => None,
         _ => without_the_dead(group, slice),
     }
+}
+
+/// Some programs write another time of acquisition with each renewal, and replicas may have seen different ones: what a slice
+/// says of the same holder's beginning stays.
+fn as_old(content: SliceContent, slice: Option<&SliceView>) -> SliceContent {
+    let had = slice.and_then(|slice| slice.content.as_ref()).filter(|had| {
+        let same_pod =
+            had.endpoint.as_ref().map(|end| &end.uid) == content.endpoint.as_ref().map(|end| &end.uid);
+        same_pod && had.seat_uid == content.seat_uid && had.term == content.term
+    });
+    SliceContent { since_ms: had.map_or(content.since_ms, |had| had.since_ms), ..content }
+}
+
+/// The slice without its endpoint.
+fn emptied(slice: Option<&SliceView>) -> Option<SliceContent> {
+    let content = slice?.content.as_ref()?;
+    content.endpoint.as_ref()?;
+    Some(SliceContent { endpoint: None, ports: Vec::new(), ..content.clone() })
 }
 
 fn nobody(
@@ -184,7 +212,7 @@ fn without_the_dead(group: &Group, slice: Option<&SliceView>) -> Option<SliceCon
     let lives = group
         .member(&endpoint.uid)
         .is_some_and(|member| member.owns_address() && member.ips.contains(&endpoint.ip));
-    (!lives).then(|| SliceContent { endpoint: None, ports: Vec::new(), ..content.clone() })
+    if lives { None } else { emptied(slice) }
 }
 
 /// Whether this slice may be written now: ours, not older than what it follows, no write under way, not contested.
@@ -230,7 +258,9 @@ fn is_forward(group: &mut Group, slice: &SliceView, content: &SliceContent) -> b
     let behind = *seat_uid == content.seat_uid && *term > content.term;
     // Also where this seat was once read live: another may have been made since, and the watch lag behind.
     let other_seat = *seat_uid != content.seat_uid;
-    if !behind && !other_seat || note::slice_claim_settled(group, &slice.rv) {
+    let holder = content.endpoint.as_ref().map(|endpoint| &endpoint.uid);
+    let contradicts = follow::contradicts(group, slice, content.term, holder);
+    if !behind && !other_seat && !contradicts || note::slice_claim_settled(group, &slice.rv) {
         return true;
     }
     group.doubt_seat();
@@ -336,8 +366,8 @@ pub(super) fn trouble(group: &Group) -> Option<Trouble> {
     })
 }
 
-/// Whether every slice of every usable Service names the holder as the seat does.
-pub(super) fn all_in_place(group: &Group, seat_uid: &Uid, term: Term) -> bool {
+/// Whether every slice of every usable Service follows the seat: it names this holder at this term, or nobody.
+pub(super) fn all_in_place(group: &Group, seat_uid: &Uid, marks: &SeatMarks) -> bool {
     let mut services = group.services.iter().flatten().filter_map(|service| match &service.found {
         ServiceFound::Usable(usable) => Some(usable),
         _ => None,
@@ -345,7 +375,11 @@ pub(super) fn all_in_place(group: &Group, seat_uid: &Uid, term: Term) -> bool {
     services.all(|usable| {
         families(usable).all(|family| {
             let content = usable.own.get(&family).and_then(|slice| slice.content.as_ref());
-            content.is_some_and(|content| content.seat_uid == *seat_uid && content.term == term)
+            content.is_some_and(|content| {
+                let named = content.endpoint.as_ref().map(|endpoint| &endpoint.uid);
+                let same_holder = named.is_none_or(|named| *named == marks.holder_uid);
+                content.seat_uid == *seat_uid && content.term == marks.term && same_holder
+            })
         })
     })
 }

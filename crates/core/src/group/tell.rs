@@ -3,7 +3,7 @@
 use super::decide::Decision;
 use super::probes::{self, NoProbe};
 use super::slices::{self, Trouble};
-use super::{Group, assess, change};
+use super::{Group, assess, change, follow};
 use crate::action::{Action, Change, Notice};
 use crate::conditions::{Condition, ConditionType, Status};
 use crate::health::Verdict;
@@ -51,7 +51,7 @@ pub(super) fn finish_change(group: &mut Group, now: Duration, actions: &mut Vec<
     }
     let Some(pending) = &group.told.pending else { return };
     let Some((record, marks)) = group.valid_seat() else { return };
-    if marks.term == pending.change.term && !slices::all_in_place(group, &record.uid, marks.term) {
+    if marks.term == pending.change.term && !slices::all_in_place(group, &record.uid, marks) {
         return;
     }
     let Some(Pending { mut change, times }) = group.told.pending.take() else { return };
@@ -88,17 +88,20 @@ pub(super) fn publish(
     actions: &mut Vec<Action>,
 ) {
     let under_way = change::is_under_way(group) && group.told.seat_refused.is_none();
-    if under_way || group.seat_in_doubt() || group.holder_is_unknown() {
+    let unsettled = group.holder_is_unknown() || follow::is_unsettled(group, now);
+    if under_way || group.seat_in_doubt() || unsettled {
         return; // in a moment there is more to say
     }
     let conditions = conditions(group, spec, now, decision);
     tell_holding(group, spec, decision, actions);
     let Some(view) = &group.view else { return };
     let seat = group.valid_seat();
+    let term = group.follows().and_then(|_| follow::term(group));
     let report = Report {
         generation: view.generation,
         active: seat.and_then(|(_, marks)| group.member(&marks.holder_uid)).map(active),
-        term: seat.map(|(_, marks)| marks.term),
+        term: seat.map(|(_, marks)| marks.term).or(term.map(|(term, _)| term)),
+        term_is_no_token: term.is_some_and(|(_, no_token)| no_token),
         reason: seat.map(|(_, marks)| marks.reason),
         since_ms: seat.map(|(_, marks)| marks.since_ms),
         members: members(group, spec),
@@ -119,6 +122,7 @@ pub(super) fn publish_unaccepted(group: &mut Group, actions: &mut Vec<Action>) {
         generation: view.generation,
         active: kept.and_then(|report| report.active.clone()),
         term: kept.and_then(|report| report.term).or(view.status_term),
+        term_is_no_token: kept.is_some_and(|report| report.term_is_no_token),
         reason: kept.and_then(|report| report.reason),
         since_ms: kept.and_then(|report| report.since_ms),
         members: kept.map_or_else(Vec::new, |report| report.members.clone()),
@@ -149,7 +153,11 @@ fn tell_refusals(group: &mut Group, report: &Report, actions: &mut Vec<Action>) 
         .iter()
         .filter(|condition| match condition.kind {
             ConditionType::Accepted | ConditionType::DetectionReady => condition.status == Status::False,
-            ConditionType::Stalled => condition.status == Status::True && condition.reason != "InvalidSpec",
+            ConditionType::Stalled => {
+                // Said by Accepted already.
+                let said = ["InvalidSpec", follow::NOT_GRANTED].contains(&condition.reason);
+                condition.status == Status::True && !said
+            }
             ConditionType::Ready | ConditionType::Redundant => false,
         })
         .map(|condition| (condition.kind, condition.reason, condition.message.clone()))
@@ -224,7 +232,7 @@ fn report_of(group: &Group, spec: &GroupSpec, member: &MemberView) -> MemberRepo
 
 fn conditions(group: &mut Group, spec: &GroupSpec, now: Duration, decision: &Decision) -> Vec<Condition> {
     let accepted = accepted(group);
-    let ready = ready(group, decision);
+    let ready = ready(group, spec, decision);
     let standbys = standbys(group, spec);
     let redundant = if standbys > 0 {
         let many = if standbys == 1 { "member" } else { "members" };
@@ -264,6 +272,9 @@ fn accepted(group: &Group) -> Condition {
     if let Some((reason, message)) = refused {
         return Condition::new(ConditionType::Accepted, Status::False, reason, message);
     }
+    if let Some(refused) = follow::accepted(group) {
+        return refused;
+    }
     if let Some(why) = &group.told.seat_refused {
         let message =
             format!("the seat cannot be written: {why}; check the Role for leases in hotstandby's namespace");
@@ -272,7 +283,7 @@ fn accepted(group: &Group) -> Condition {
     Condition::new(ConditionType::Accepted, Status::True, "Accepted", "the spec is valid")
 }
 
-fn ready(group: &Group, decision: &Decision) -> Condition {
+fn ready(group: &Group, spec: &GroupSpec, decision: &Decision) -> Condition {
     let not = |reason, message: String| Condition::new(ConditionType::Ready, Status::False, reason, message);
     for service in group.services.iter().flatten() {
         let name = &service.name;
@@ -301,6 +312,9 @@ fn ready(group: &Group, decision: &Decision) -> Condition {
             _ => return not("NotAccepted", format!("Service {name} cannot be led; see condition Accepted")),
         }
     }
+    if let Some(why) = follow::not_ready(group, spec) {
+        return why;
+    }
     match decision {
         Decision::Foreign => return not("ManagedByOther", "the seat is another install's".into()),
         Decision::Vacant => {
@@ -318,6 +332,8 @@ fn ready(group: &Group, decision: &Decision) -> Condition {
         Decision::Stay
         | Decision::ReadSeat
         | Decision::ReadHolder(_)
+        | Decision::ReadNamed(_)
+        | Decision::Followed
         | Decision::Suspect { .. }
         | Decision::Move(_) => {}
     }
@@ -328,7 +344,7 @@ fn ready(group: &Group, decision: &Decision) -> Condition {
 fn served(group: &Group) -> Option<Condition> {
     let (record, marks) = group.valid_seat()?;
     let holder = group.member(&marks.holder_uid)?;
-    if !slices::all_in_place(group, &record.uid, marks.term) || !slices::serves(group, &marks.holder_uid) {
+    if !slices::all_in_place(group, &record.uid, marks) || !slices::serves(group, &marks.holder_uid) {
         return None;
     }
     let missing = group.services.iter().flatten().find_map(|service| match &service.found {
@@ -395,6 +411,9 @@ fn stalled(group: &Group, decision: &Decision) -> Option<Condition> {
             group.seat.state.record().and_then(|record| record.controller.clone()).unwrap_or_default();
         let message = format!("the seat is managed by {other}; remove one of the two installs");
         return yes("ManagedByOther", message);
+    }
+    if let Some(refused) = follow::accepted(group) {
+        return yes(refused.reason, refused.message);
     }
     if let Decision::Braked(reason) = decision {
         let message = format!(

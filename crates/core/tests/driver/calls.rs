@@ -71,7 +71,13 @@ impl Sim {
         self.after(wait, Event::Observe { who, observation: Box::new(observation), note });
     }
 
-    pub(super) fn begin_read(&mut self, who: Who, ticket: Ticket, wanted: Vec<MemberRef>) {
+    pub(super) fn begin_read(
+        &mut self,
+        who: Who,
+        ticket: Ticket,
+        wanted: Vec<MemberRef>,
+        named: Option<Arc<str>>,
+    ) {
         let (fate, _) = self.fate(who.0);
         let fails = match fate {
             Fate::Ok | Fate::Conflict => None,
@@ -79,7 +85,7 @@ impl Sim {
             Fate::Lost | Fate::LostApplied => Some(WriteError::Unknown("time-out".into())),
         };
         let parts = wanted.len();
-        let reading = Reading { sent: self.world.now, wanted, seat: None, pods: Vec::new(), fails };
+        let reading = Reading { sent: self.world.now, wanted, named, seat: None, pods: Vec::new(), fails };
         self.replicas[who.0].reads.insert(ticket, reading);
         for part in 0..=parts {
             let (_, wait) = self.fate(who.0);
@@ -103,13 +109,19 @@ impl Sim {
         if reading.seat.is_none() || reading.pods.len() < reading.wanted.len() {
             return;
         }
-        let Some(Reading { sent, seat, pods, fails, .. }) = self.replicas[who.0].reads.remove(&ticket) else {
+        let Some(Reading { sent, seat, named, mut pods, fails, .. }) =
+            self.replicas[who.0].reads.remove(&ticket)
+        else {
             return;
         };
         let Some(seat) = seat else { return };
         let lost = matches!(fails, Some(WriteError::Unknown(_)));
         let found = pods.iter().map(|(uid, _, pod)| (uid.clone(), pod.clone())).collect();
-        let live = fails.map_or(Ok(Live { seat, pods: found }), Err);
+        let named = named.and_then(|name| self.world.pods.get(&name)).map(|pod| pod.view.clone());
+        if let Some(pod) = &named {
+            pods.push((pod.uid.clone(), version, Some(pod.clone())));
+        }
+        let live = fails.map_or(Ok(Live { seat, pods: found, named }), Err);
         let note = if live.is_ok() { Note::Read { sent, pods } } else { Note::Nothing };
         self.answer(who, Observation::Verified { ticket, live }, note, lost);
     }

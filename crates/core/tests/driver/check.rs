@@ -38,6 +38,9 @@ impl Asker<'_> {
     /// Everything wrong with writing this to the seat.
     pub(super) fn seat(&self, pre: &Precondition, seat: &SeatWrite) -> Vec<String> {
         let mut wrong = Vec::new();
+        if self.world.electing.is_some() {
+            wrong.push("I7: the Lease of others is written".into());
+        }
         self.precondition(pre, seat, &mut wrong);
         self.live_read(seat, &mut wrong);
         self.successor(seat, &mut wrong);
@@ -147,9 +150,12 @@ impl Asker<'_> {
         }
     }
 
-    /// A watch of nodes that is behind the watch of pods makes the node controller's Ready=False look like the kubelet's: not
-    /// to be known by what the core is told.
+    /// The node controller's Ready=False gives no reason, the kubelet's does. Where no probe can tell more, the fact stands alone, and
+    /// a watch of nodes that is behind the watch of pods hides that it is only the node's.
     fn was_misled(&self, holder: &Uid) -> bool {
+        if self.knows.ever_answered && (self.probes)(holder) {
+            return false;
+        }
         let pod = self.knows.pod(holder).and_then(|(_, view)| view.as_ref()).filter(|pod| !pod.ready);
         let Some(name) = pod.and_then(|pod| pod.node.as_ref()) else { return false };
         let told = self.nodes.get(name).is_some_and(|node| !node.marked && !node.unrestored);
@@ -210,8 +216,7 @@ impl Asker<'_> {
             wrong.push("I7: the slice is another controller's".into());
         }
         let Some(endpoint) = &content.endpoint else { return wrong };
-        let held = self.world.history.held_by(&content.seat_uid, content.term);
-        if held != Some(&endpoint.uid) {
+        if !self.world.history.did_hold(&content.seat_uid, content.term, &endpoint.uid) {
             wrong.push(format!("I1: {} did not hold the seat at term {}", endpoint.pod, content.term));
         }
         match self.knows.pod(&endpoint.uid) {

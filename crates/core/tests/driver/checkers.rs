@@ -31,6 +31,7 @@ fn record(seat: &str, rv: &str, term: u64, holder: (&str, &Uid)) -> SeatRecord {
             since_ms: 0,
         }),
         controller: Some(CONTROLLER.into()),
+        followed: None,
     }
 }
 

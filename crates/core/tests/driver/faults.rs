@@ -49,7 +49,8 @@ impl Sim {
     }
 
     fn pod(&mut self, slot: u8, what: PodOp) {
-        let holder = self.world.seat.as_ref().and_then(|seat| seat.holder.clone());
+        let text = self.world.seat.as_ref().and_then(|seat| seat.holder.clone());
+        let holder = text.map(|text| Arc::from(text.split('_').next().unwrap_or_default()));
         let creates = matches!(what, PodOp::Create | PodOp::CreateReusing(_));
         // Half of the trouble is the active's.
         let name = holder
@@ -299,6 +300,9 @@ impl Sim {
     }
 
     fn seat(&mut self, what: SeatOp) {
+        if self.lease(what) {
+            return;
+        }
         let rv = self.world.next_rv();
         let Some(mut record) = self.world.seat.clone() else { return };
         record.rv = rv;
@@ -496,6 +500,7 @@ fn change_spec(spec: &mut GroupSpec, what: GroupOp) {
             spec.when_no_candidate = if clear { WhenNoCandidate::Clear } else { WhenNoCandidate::Keep };
         }
         GroupOp::Failback(on) => {
+            let on = on && spec.followed().is_none();
             spec.failback = if on { Failback::AfterDelay(Duration::from_secs(2)) } else { Failback::Never };
         }
         GroupOp::OtherProbe(which) => {

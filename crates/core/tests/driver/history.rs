@@ -20,6 +20,8 @@ pub(super) type FactKey = (Uid, Reason, String);
 pub(super) struct History {
     /// Who held each seat at each term.
     held: BTreeMap<(Uid, Term), Uid>,
+    /// Who truly held the Lease of others; those of one term may be several, and some count no terms.
+    elected: BTreeSet<(Uid, Option<Term>, Uid)>,
     highest: BTreeMap<Uid, Term>,
     /// Seats in the order they were made.
     seats: Vec<Uid>,
@@ -44,8 +46,18 @@ impl History {
         self.records.get(rv)
     }
 
-    pub(super) fn held_by(&self, seat: &Uid, term: Term) -> Option<&Uid> {
-        self.held.get(&(seat.clone(), term))
+    /// Whether this pod held this seat at this term.
+    pub(super) fn did_hold(&self, seat: &Uid, term: Term, pod: &Uid) -> bool {
+        let elected = |term| self.elected.contains(&(seat.clone(), term, pod.clone()));
+        self.held.get(&(seat.clone(), term)) == Some(pod) || elected(Some(term)) || elected(None)
+    }
+
+    /// Others wrote their Lease, and this pod holds it.
+    pub(super) fn elected(&mut self, seat: &Uid, term: Option<Term>, pod: &Uid) {
+        if !self.seats.contains(seat) {
+            self.seats.push(seat.clone());
+        }
+        self.elected.insert((seat.clone(), term, pod.clone()));
     }
 
     /// The newest term of a seat, as far as it can still be known.
@@ -117,7 +129,7 @@ impl History {
             }
         }
         if let Some(endpoint) = &content.endpoint
-            && self.held.get(&new) != Some(&endpoint.uid)
+            && !self.did_hold(&new.0, new.1, &endpoint.uid)
         {
             let pod = &endpoint.pod;
             self.wrong.push(format!("I1: slice of {service} names {pod}, which did not hold {new:?}"));

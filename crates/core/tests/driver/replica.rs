@@ -38,6 +38,7 @@ pub(super) enum Note {
 pub(super) struct Reading {
     pub(super) sent: Duration,
     pub(super) wanted: Vec<MemberRef>,
+    pub(super) named: Option<Arc<str>>,
     pub(super) seat: Option<SeatState>,
     pub(super) pods: Vec<(Uid, u64, Option<MemberView>)>,
     pub(super) fails: Option<WriteError>,

@@ -1,5 +1,6 @@
 //! One run: a world by seed, its schedule, then the end of all trouble, and what must follow.
 
+use super::election::Electing;
 use super::faults::SLOTS;
 use super::op::{Op, schedule};
 use super::replica::Replica;
@@ -68,8 +69,13 @@ fn world_of(seed: u64, trace: bool) -> Sim {
     if rng.chance(20) {
         spec.failback = Failback::AfterDelay(Duration::from_secs(3));
     }
+    let electing = Electing::of(seed);
+    if let Some(electing) = &electing {
+        (spec.election, spec.failback) = (electing.spec(), Failback::Never);
+    }
     let nodes = rng.pick(&[1, 2, 3, 3, 4]);
     let mut world = World::new(&services, spec.clone(), nodes);
+    world.electing = electing;
     let pods = u8::try_from(rng.between(1, u64::from(SLOTS))).expect("few");
     for slot in 0..pods {
         world.new_pod(format!("web-{slot}").into(), format!("n{}", slot % nodes).into(), None);
@@ -104,6 +110,9 @@ fn converge(sim: &mut Sim) {
 /// Whether exactly one good member is served, by every Service.
 fn served(sim: &Sim) -> Result<(), String> {
     let world = &sim.world;
+    if world.electing.is_some() {
+        return sim.follows_the_leader();
+    }
     let record = world.seat.as_ref().ok_or("there is no seat")?;
     let marks = record.sealed().ok_or("the seat is not sealed")?;
     let pod = world.pod_by_uid(&marks.holder_uid).ok_or_else(|| format!("{} is gone", marks.holder_name))?;

@@ -88,6 +88,7 @@ pub(super) enum Event {
     Thaw {
         index: usize,
     },
+    Elect,
     PodGone(Uid),
     NodeNoticed(Arc<str>),
     NodeWell(Arc<str>),
@@ -150,6 +151,9 @@ impl Sim {
         sim.world.snapshot();
         for index in 0..sim.replicas.len() {
             sim.begin(index);
+        }
+        if sim.world.electing.is_some() {
+            sim.after(super::election::TICK, Event::Elect);
         }
         sim
     }
@@ -281,6 +285,7 @@ impl Sim {
                 self.world.dirty.insert(Kind::Group);
             }
             Event::Thaw { index } => self.thaw(index),
+            Event::Elect => self.elect(),
             Event::PodGone(uid) => self.world.remove_pod(&uid),
             Event::NodeNoticed(node) => self.node_noticed(&node),
             Event::NodeWell(node) => self.node_well(&node),
@@ -418,7 +423,7 @@ impl Sim {
                 let at = at + self.replicas[index].started;
                 self.replicas[index].extra.insert((at, uid));
             }
-            Action::Verify { ticket, pods } => self.begin_read(who, ticket, pods),
+            Action::Verify { ticket, pods, named } => self.begin_read(who, ticket, pods, named),
             Action::WriteSeat { ticket, precondition, seat } => {
                 let cuts = self.cuts();
                 truth::note(&mut self.world, &cuts);

@@ -65,7 +65,8 @@ impl Truths {
             return true; // then any reason will do
         }
         match reason {
-            Reason::PodDeleted => false,
+            // The second is nobody's reason to write a seat.
+            Reason::PodDeleted | Reason::LeaseChanged => false,
             Reason::PodTerminating => any(&[Truth::Terminating]),
             Reason::PodFinished => any(&[Truth::Finished]),
             Reason::AddressLost => any(&[Truth::NoAddress]),

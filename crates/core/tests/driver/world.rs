@@ -1,5 +1,6 @@
 //! The modelled world: what the API server stores, with compare-and-swap, and what the machines really do.
 
+use super::election::Electing;
 use super::history::History;
 use super::truth::Truths;
 use hotstandby_core::action::{Precondition, SeatWrite};
@@ -84,6 +85,8 @@ pub(super) struct World {
     pub(super) nodes: BTreeMap<Arc<str>, Node>,
     pub(super) services: Vec<ServiceView>,
     pub(super) seat: Option<SeatRecord>,
+    /// Others elect; `seat` is their Lease.
+    pub(super) electing: Option<Electing>,
     pub(super) snaps: VecDeque<Arc<Snap>>,
     pub(super) dirty: BTreeSet<Kind>,
     pub(super) history: History,
@@ -121,6 +124,7 @@ impl World {
             nodes: (0..nodes).map(|at| (format!("n{at}").into(), node)).collect(),
             services: Vec::new(),
             seat: None,
+            electing: None,
             snaps: VecDeque::new(),
             dirty: BTreeSet::new(),
             history: History::default(),
@@ -184,9 +188,11 @@ impl World {
             node: Some(node),
             phase: Phase::Running,
             ready,
+            ready_said: true,
             ready_turned_ms: Some(self.unix_seconds_ms()),
             terminating: false,
             selected: true,
+            created_ms: Some(self.unix_seconds_ms()),
             started_ms: Some(self.unix_seconds_ms()),
             priority: 0,
             revision: 0,
@@ -238,7 +244,11 @@ impl World {
                 _ => pod.app_ready,
             };
             if pod.view.ready != ready {
-                self.edit_pod(&name, |view| (view.ready, view.ready_turned_ms) = (ready, Some(turned)));
+                // The node controller turns the condition and gives no reason; the kubelet always gives one.
+                let said = ready || !node.is_some_and(|node| node.marked);
+                self.edit_pod(&name, |view| {
+                    (view.ready, view.ready_said, view.ready_turned_ms) = (ready, said, Some(turned));
+                });
             }
         }
     }
@@ -308,6 +318,7 @@ impl World {
                 since_ms: write.since_ms,
             }),
             controller: Some(CONTROLLER.into()),
+            followed: None,
         };
         self.history.seat_applied(self.now, replica, &record);
         self.store_seat(record.clone());

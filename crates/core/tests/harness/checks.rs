@@ -15,6 +15,7 @@ pub(super) fn check(world: &World, action: &Action, live: bool) -> Vec<String> {
             if let Some((uid, term)) = world.slice_terms.get(&(service.clone(), *family))
                 && *uid == content.seat_uid
                 && *term > content.term
+                && !is_set_back(world, content)
             {
                 wrong.push(format!("I3: slice of {service} goes back from term {term} to {}", content.term));
             }
@@ -30,6 +31,11 @@ pub(super) fn check(world: &World, action: &Action, live: bool) -> Vec<String> {
     }
 }
 
+/// Others set their own term back: the record says so.
+fn is_set_back(world: &World, content: &SliceContent) -> bool {
+    world.followed().is_some() && world.seat.as_ref().is_some_and(|seat| seat.term == Some(content.term))
+}
+
 fn highest(world: &World, within: Option<&Uid>) -> Option<Term> {
     let all = world.held.keys().filter(|(uid, _)| within.is_none_or(|within| within == uid));
     all.map(|(_, term)| *term).max()
@@ -37,6 +43,9 @@ fn highest(world: &World, within: Option<&Uid>) -> Option<Term> {
 
 fn seat_write(world: &World, pre: &Precondition, seat: &SeatWrite, live: bool) -> Vec<String> {
     let mut wrong = Vec::new();
+    if world.followed().is_some() {
+        wrong.push("I7: the seat of others is written".into());
+    }
     let within = match pre {
         Precondition::Absent => None,
         Precondition::Unchanged { uid, .. } => Some(uid),
@@ -92,7 +101,8 @@ fn slice_content(world: &World, content: &SliceContent, live: bool) -> Vec<Strin
     let mut wrong = Vec::new();
     let Some(endpoint) = &content.endpoint else { return wrong };
     let held = world.held.get(&(content.seat_uid.clone(), content.term));
-    if held != Some(&endpoint.uid) {
+    let uncounted = world.held_uncounted.contains(&(content.seat_uid.clone(), endpoint.uid.clone()));
+    if held != Some(&endpoint.uid) && !uncounted {
         wrong.push(format!("I1: {} did not hold the seat at term {}", endpoint.pod, content.term));
     }
     let pod = world.pod_by_uid(&endpoint.uid);

@@ -2,6 +2,7 @@
 
 mod checks;
 mod commands;
+mod lease;
 mod objects;
 mod print;
 mod probing;

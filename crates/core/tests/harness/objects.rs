@@ -3,9 +3,13 @@
 use super::session::Session;
 use super::words::Words;
 use super::world::CONTROLLER;
+use hotstandby_core::follow::HolderNames;
 use hotstandby_core::ids::Term;
 use hotstandby_core::reason::Reason;
-use hotstandby_core::spec::{Failback, GroupSpec, OrderBy, PortRef, ProbeKind, SpecError, WhenNoCandidate};
+use hotstandby_core::spec::{
+    Election, Electors, Failback, FollowSpec, GroupSpec, OrderBy, PortRef, ProbeKind, SpecError,
+    WhenNoCandidate,
+};
 use hotstandby_core::view::{
     Family, MemberView, NodeState, Phase, Protocol, ServiceFound, ServicePort, ServiceView,
 };
@@ -55,6 +59,10 @@ pub(super) fn change(session: &mut Session, verb: &str, rest: &str, quietly: boo
             seat(session, &mut words)?;
             tell(quietly, session, Session::see_seat);
         }
+        "lease" => {
+            super::lease::write(session, &mut words)?;
+            tell(quietly, session, Session::see_seat);
+        }
         "rival" => {
             let pod = words.next()?;
             let reason = reason(words.value("reason"), Reason::ProbeTimedOut)?;
@@ -98,7 +106,12 @@ fn setup(session: &mut Session, words: &mut Words) -> Result<(), String> {
         session.see_all();
         return Ok(());
     }
-    session.world.rival_seat("web-0", Some(7), Reason::Initial)?;
+    if session.world.followed().is_some() {
+        session.world.mono += std::time::Duration::from_secs(2);
+        super::lease::write(session, &mut Words::parse("web-0 term=7"))?;
+    } else {
+        session.world.rival_seat("web-0", Some(7), Reason::Initial)?;
+    }
     session.see_all();
     session.settle();
     let pods: Vec<String> = session.world.pods.keys().map(ToString::to_string).collect();
@@ -134,6 +147,16 @@ fn group(session: &mut Session, words: &mut Words) -> Result<(), String> {
     }
     if let Some(order) = words.value("order") {
         spec.order = order.split(',').map(order_by).collect::<Result<_, _>>()?;
+    }
+    if let Some(mode) = words.value("election") {
+        let holder = words.value("holder");
+        let holder = holder.map_or_else(|| Ok(HolderNames::default()), |text| HolderNames::parse(&text))?;
+        let lease = words.value("lease").unwrap_or_else(|| "lock".into()).into();
+        let by = if mode == "Pods" { Electors::Pods } else { Electors::External };
+        spec.election = match &*mode {
+            "Controller" => Election::Controller,
+            _ => Election::Others(FollowSpec { by, lease, holder }),
+        };
     }
     let bad = words.flag("bad");
     let paused = words.flag("paused");
@@ -202,6 +225,7 @@ fn pod(session: &mut Session, words: &mut Words) -> Result<(), String> {
     if words.flag("not-ready") {
         turn(&mut pod, false);
     }
+    pod.ready_said = !words.flag("unsaid");
     pod.terminating |= words.flag("terminating");
     pod.selected = (pod.selected || words.flag("selected")) && !words.flag("unselected");
     if let Some(ip) = words.value("ip") {

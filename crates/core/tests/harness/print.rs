@@ -12,8 +12,9 @@ use std::time::Duration;
 /// An action as one line; `None` for those that are shown on request only.
 pub(super) fn action(action: &Action, name_of: impl Fn(&Uid) -> String, now: Duration) -> Option<String> {
     let line = match action {
-        Action::Verify { pods, .. } => {
-            pods.iter().fold("read seat".to_owned(), |line, pod| format!("{line} {}", pod.name))
+        Action::Verify { pods, named, .. } => {
+            let named = named.as_ref().map_or_else(String::new, |name| format!(" and whoever is {name}"));
+            pods.iter().fold("read seat".to_owned(), |line, pod| format!("{line} {}", pod.name)) + &named
         }
         Action::WriteSeat { precondition, seat, .. } => {
             format!("{} seat {} term={} {}", verb(precondition), seat.holder.name, seat.term, seat.reason)
@@ -94,6 +95,11 @@ pub(super) fn report(report: &Report) -> String {
     let _ = write!(text, "active {active}");
     if let (Some(term), Some(reason)) = (report.term, report.reason) {
         let _ = write!(text, " term={term} {reason}");
+    } else if let Some(term) = report.term {
+        let _ = write!(text, " term={term}");
+    }
+    if report.term_is_no_token {
+        text.push_str(" no-token");
     }
     let _ = writeln!(text, " standbys={}", report.standbys);
     for condition in &report.conditions {

@@ -125,7 +125,10 @@ impl Session {
         self.observe(Observation::Nodes(self.world.nodes.clone()));
     }
     pub(super) fn see_pods(&mut self) {
-        let pods = self.world.pods.values().cloned().collect();
+        // Where others elect, no seat of ours keeps a pod that the selector does not pick.
+        let follows = self.world.followed().is_some();
+        let members = self.world.pods.values().filter(|pod| pod.selected || !follows);
+        let pods = members.cloned().collect();
         self.observe(Observation::Members(pods));
     }
     pub(super) fn see_services(&mut self) {
@@ -137,6 +140,9 @@ impl Session {
     }
 
     fn live_seat(&self) -> SeatState {
+        if self.world.lease_refused {
+            return SeatState::Refused("leases is forbidden".into());
+        }
         self.world.seat.clone().map_or(SeatState::Absent, SeatState::Present)
     }
 
@@ -204,8 +210,8 @@ impl Session {
             .partition(|action| matches!(action, Action::Verify { .. }));
         self.pending = rest;
         for action in reads {
-            if let Action::Verify { ticket, pods } = action {
-                let live = Ok(self.live(&pods));
+            if let Action::Verify { ticket, pods, named } = action {
+                let live = Ok(self.live(&pods, named.as_deref()));
                 self.late.push(Observation::Verified { ticket, live });
             }
         }
@@ -217,9 +223,10 @@ impl Session {
         }
     }
 
-    fn live(&self, pods: &[MemberRef]) -> Live {
+    fn live(&self, pods: &[MemberRef], named: Option<&str>) -> Live {
         let found = |pod: &MemberRef| (pod.uid.clone(), self.world.pod_by_uid(&pod.uid).cloned());
-        Live { seat: self.live_seat(), pods: pods.iter().map(found).collect() }
+        let named = named.and_then(|name| self.world.pods.get(name).cloned());
+        Live { seat: self.live_seat(), pods: pods.iter().map(found).collect(), named }
     }
 
     /// Answers the oldest pending action only.
@@ -231,8 +238,8 @@ impl Session {
 
     fn answer(&mut self, action: Action) {
         match action {
-            Action::Verify { ticket, pods } => {
-                let live = self.live(&pods);
+            Action::Verify { ticket, pods, named } => {
+                let live = self.live(&pods, named.as_deref());
                 let live = self.read_failures.pop_front().map_or(Ok(live), |failure| Err(error(failure)));
                 if live.is_err() {
                     self.say("  -> no answer");

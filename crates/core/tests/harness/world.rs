@@ -10,7 +10,7 @@ use hotstandby_core::view::{
     Family, MemberView, NodesView, Phase, Protocol, ServiceFound, ServicePort, ServiceView, SliceContent,
     SliceView, UsableService,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,10 @@ pub(super) struct World {
     pub(super) gone_pods: Vec<MemberView>,
     /// The seat that somebody deleted last.
     pub(super) deleted_seat: Option<SeatRecord>,
+    /// The followed Lease may not be read.
+    pub(super) lease_refused: bool,
+    /// Who truly held a Lease that counts no transitions.
+    pub(super) held_uncounted: BTreeSet<(Uid, Uid)>,
     /// Who truly held each seat at each term: what I1 and I3 are judged by.
     pub(super) held: BTreeMap<(Uid, Term), Uid>,
     /// The newest term that a genuine write left in each slice.
@@ -64,6 +68,8 @@ impl World {
             seat: None,
             gone_pods: Vec::new(),
             deleted_seat: None,
+            lease_refused: false,
+            held_uncounted: BTreeSet::new(),
             held: BTreeMap::new(),
             slice_terms: BTreeMap::new(),
         }
@@ -95,9 +101,11 @@ impl World {
             node: Some(format!("n{}", number + 1).into()),
             phase: Phase::Running,
             ready: true,
+            ready_said: true,
             ready_turned_ms: Some(self.unix_ms()),
             terminating: false,
             selected: true,
+            created_ms: Some(self.unix_ms() / 1000 * 1000),
             started_ms: Some(self.unix_ms()),
             priority: 0,
             revision: 0,
@@ -159,6 +167,7 @@ impl World {
                 since_ms: write.since_ms,
             }),
             controller: Some(controller.into()),
+            followed: None,
         }
     }
 
@@ -207,6 +216,12 @@ impl World {
         usable.own.insert(family, view.clone());
         self.slice_terms.insert((service.clone(), family), (content.seat_uid.clone(), content.term));
         Ok(view)
+    }
+
+    /// The Lease that the group follows.
+    pub(super) fn followed(&self) -> Option<Arc<str>> {
+        let spec = self.group.spec.as_ref().ok()?;
+        spec.followed().map(|follow| follow.lease.clone())
     }
 
     /// Another replica of the same install moves the seat.

@@ -18,7 +18,7 @@ pub(crate) struct ManifestsArgs {
     /// The image; the published one of this version if not given.
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
-    /// Rights beyond the default ones. Refused by this version, which could not use them.
+    /// Rights beyond the default ones. Only follow-leases can be used by this version; the others are refused.
     #[arg(long, value_enum, value_name = "RIGHT", value_delimiter = ',')]
     with: Vec<Extra>,
     /// Only this part.
@@ -32,9 +32,11 @@ pub(crate) struct ManifestsArgs {
     check: Option<PathBuf>,
 }
 
-/// Rights of later versions.
+/// Rights beyond the default ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Extra {
+    /// To read Leases, for groups with election.mode Pods or External.
+    FollowLeases,
     /// To write role labels to pods.
     RoleLabels,
     /// To delete pods.
@@ -56,7 +58,7 @@ enum Part {
 
 /// Runs `manifests`.
 pub(super) fn run(args: &ManifestsArgs) -> Result<(), CliError> {
-    if let Some(extra) = args.with.first() {
+    if let Some(extra) = args.with.iter().find(|extra| **extra != Extra::FollowLeases) {
         let name = extra.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         return Err(CliError::Usage(format!(
             "--with {name}: this version of hotstandby cannot do it; remove it"
@@ -74,7 +76,11 @@ fn files() -> Result<Vec<(&'static str, String)>, CliError> {
 }
 
 fn print(args: &ManifestsArgs) -> Result<(), CliError> {
-    let mut install = Install { namespace: args.install_namespace.clone(), ..Install::default() };
+    let mut install = Install {
+        namespace: args.install_namespace.clone(),
+        follow_leases: args.with.contains(&Extra::FollowLeases),
+        ..Install::default()
+    };
     for namespace in &args.namespaced {
         if !install.watched.contains(namespace) {
             install.watched.push(namespace.clone());

@@ -55,7 +55,9 @@ impl Executor {
 
     async fn carry_out(&self, key: &GroupKey, mailbox: &Mailbox, action: Action) {
         match action {
-            Action::Verify { ticket, pods } => self.verify(key, mailbox, ticket, &pods).await,
+            Action::Verify { ticket, pods, named } => {
+                self.verify(key, mailbox, ticket, &pods, named.as_deref()).await;
+            }
             Action::WriteSeat { ticket, precondition, seat } => {
                 self.write_seat(key, mailbox, ticket, &precondition, &seat).await;
             }
@@ -74,10 +76,17 @@ impl Executor {
         }
     }
 
-    async fn verify(&self, key: &GroupKey, mailbox: &Mailbox, ticket: Ticket, pods: &[MemberRef]) {
-        let lens = self.index.lock().unwrap_or_else(PoisonError::into_inner).lens(key);
-        let live = match lens {
-            Some(lens) => self.live.verify(key, pods, &lens).await,
+    async fn verify(
+        &self,
+        key: &GroupKey,
+        mailbox: &Mailbox,
+        ticket: Ticket,
+        pods: &[MemberRef],
+        named: Option<&str>,
+    ) {
+        let sight = self.index.lock().unwrap_or_else(PoisonError::into_inner).sight(key);
+        let live = match sight {
+            Some(sight) => self.live.verify(key, &sight, pods, named).await,
             None => Err(WriteError::Unknown("the group is gone".into())),
         };
         if let Err(error) = &live {

@@ -1,6 +1,7 @@
 //! From watch events to the groups' tasks: one owner applies every change to the index and hands out what is due.
 
 use super::executor::Executor;
+use super::leases::LeaseWatches;
 use super::mailbox::Mailbox;
 use super::publisher::Publisher;
 use super::task::GroupTask;
@@ -64,11 +65,16 @@ impl Hub {
         mut self,
         mut changes: mpsc::Receiver<Change>,
         mut relists: mpsc::UnboundedReceiver<GroupKey>,
+        mut leases: LeaseWatches,
     ) {
         let mut gaps = self.parts.host.clock.gaps();
         let mut lead = self.parts.lead.clone();
         let mut batch = Vec::with_capacity(MOST_AT_ONCE);
         loop {
+            let wanted = self.parts.index.lock().unwrap_or_else(PoisonError::into_inner).lease_watches();
+            if let Some(wanted) = wanted {
+                leases.keep(wanted);
+            }
             let tick = self.next_tick();
             tokio::select! {
                 biased;
@@ -121,7 +127,7 @@ impl Hub {
         let (drained, stale) = {
             let mut index = self.parts.index.lock().unwrap_or_else(PoisonError::into_inner);
             let drained = index.drain(now);
-            let stale = stale_slices(&index, &drained);
+            let stale = stale_objects(&index, &drained);
             (drained, stale)
         };
         let more = drained.more;
@@ -220,7 +226,7 @@ impl Hub {
 enum Sweep {
     /// Its group is gone: proven by a live read before it is deleted.
     Orphan,
-    /// Its living group no longer names the Service.
+    /// Its living group no longer names the Service, or follows a Lease of others.
     Stale,
 }
 
@@ -248,10 +254,10 @@ impl Sweep {
     }
 }
 
-/// Slices for Services that the groups just told about no longer name.
-fn stale_slices(index: &Index, drained: &Drained) -> Vec<Leftover> {
+/// What the groups just told about no longer need: slices for Services they no longer name, seats where others elect.
+fn stale_objects(index: &Index, drained: &Drained) -> Vec<Leftover> {
     let concerned = drained.observations.iter().filter_map(|(key, observation)| {
         matches!(observation, Observation::Group(_) | Observation::Services(_)).then_some(key)
     });
-    concerned.flat_map(|key| index.stale_slices(key)).collect()
+    concerned.flat_map(|key| index.stale(key)).collect()
 }

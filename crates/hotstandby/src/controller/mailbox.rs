@@ -25,6 +25,7 @@ struct Waiting {
     nodes: Option<Observation>,
     services: Option<Observation>,
     seat: Option<Observation>,
+    lapse: Option<Observation>,
     lead: Option<Observation>,
     outcomes: VecDeque<Observation>,
     reports: VecDeque<Observation>,
@@ -73,6 +74,7 @@ impl Waiting {
             Observation::Nodes(_) => &mut self.nodes,
             Observation::Services(_) => &mut self.services,
             Observation::Seat(_) => &mut self.seat,
+            Observation::SeatLapsed(_) => &mut self.lapse,
             Observation::Lead(_) => &mut self.lead,
             Observation::Probe(_) => {
                 self.reports.push_back(observation);
@@ -95,6 +97,7 @@ impl Waiting {
             self.members.take(),
             self.services.take(),
             self.seat.take(),
+            self.lapse.take(),
         ];
         let outcomes = std::mem::take(&mut self.outcomes);
         let reports = std::mem::take(&mut self.reports);

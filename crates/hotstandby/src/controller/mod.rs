@@ -5,6 +5,7 @@
 
 mod executor;
 mod hub;
+mod leases;
 mod mailbox;
 mod publisher;
 mod replicas;

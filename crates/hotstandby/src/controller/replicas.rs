@@ -61,6 +61,7 @@ async fn follow_pods(mut events: mpsc::Receiver<Event<WirePod>>, port: u16, peer
     while let Some(event) = events.recv().await {
         match event {
             Event::Begin => listed.clear(),
+            Event::Refused(_) => {}
             Event::Listed(pod) => note(&mut listed, &pod, port),
             Event::Done(_) => {
                 known = std::mem::take(&mut listed);

@@ -151,7 +151,8 @@ fn start_hubs(
             lead: peers.lead(),
             scope,
         });
-        tokio::spawn(hub.run(watches.start(), relists));
+        let (changes, leases) = watches.start();
+        tokio::spawn(hub.run(changes, relists, leases));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The watches that feed a hub.
 
+use super::leases::LeaseWatches;
 use hotstandby_cluster::api::ActiveStandby;
 use hotstandby_cluster::index::Change;
 use hotstandby_cluster::watch::{Relister, WatchAges, WatchSetup, run_watch};
@@ -37,8 +38,8 @@ macro_rules! start {
 }
 
 impl Watches {
-    /// Starts them all; they end when the receiver is dropped.
-    pub(super) fn start(&self) -> mpsc::Receiver<Change> {
+    /// Starts them all; they end when the receiver is dropped. Those of followed Leases begin when a group follows one.
+    pub(super) fn start(&self) -> (mpsc::Receiver<Change>, LeaseWatches) {
         let (sink, changes) = mpsc::channel(QUEUE);
         start!(self, sink, self.api::<DeserializeGuard<ActiveStandby>>(), "activestandbies", Change::Group);
         start!(self, sink, self.api::<WirePod>(), "pods", Change::Pod);
@@ -51,7 +52,8 @@ impl Watches {
         if self.scope.is_none() {
             start!(self, sink, Api::<WireNode>::all(self.client.clone()), "nodes", Change::Node);
         }
-        changes
+        let leases = LeaseWatches::new(self.clone(), sink);
+        (changes, leases)
     }
 
     fn api<K>(&self) -> Api<K>

@@ -162,6 +162,7 @@ async fn a_status_is_written_once_and_read_back_as_it_was() {
         generation: 1,
         active: None,
         term: Some(Term(9)),
+        term_is_no_token: false,
         reason: Some(Reason::Initial),
         since_ms: Some(START_MS + 7),
         members: Vec::new(),

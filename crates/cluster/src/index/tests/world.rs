@@ -88,6 +88,7 @@ pub(super) fn change(kind: &str, event: Event<Value>) -> Change {
             Event::Done(generation) => Event::Done(generation),
             Event::Applied(value) => Event::Applied(from(value)),
             Event::Deleted(value) => Event::Deleted(from(value)),
+            Event::Refused(why) => Event::Refused(why),
         }
     }
     match kind {
