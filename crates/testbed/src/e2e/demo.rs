@@ -14,6 +14,7 @@ use super::scene::{GROUP, SERVICE, Scene};
 use super::timeline::millis;
 use super::trial::{Active, Trial};
 use super::view::Change;
+use crate::draw::{Moment, Strip, timeline};
 use crate::faults::Inflicted;
 use crate::trace::{Failover, Trace};
 
@@ -96,34 +97,28 @@ fn draw(
     sent: Option<f64>,
     trace: &Trace,
 ) -> String {
-    let mut rows: Vec<(f64, String)> =
-        vec![(0.0, format!("the process of {} is killed (the active, on {})", active.pod, active.node))];
+    let mut moments = vec![Moment::new(
+        0.0,
+        format!("the process of {} is killed (the active, on {})", active.pod, active.node),
+    )];
     if let (Some(sent), Some([detect, decide, seat, traffic])) = (sent, change.stages.map(in_millis)) {
         let proven = sent - decide;
-        rows.push((proven - detect, "first sign: the tripwire closed or a probe failed".to_owned()));
-        rows.push((proven, format!("proven: {}", change.reason)));
-        rows.push((sent + seat, format!("the seat names {} at term {}", change.to, change.term)));
-        rows.push((sent + seat + traffic, format!("the EndpointSlice of {SERVICE} names it")));
+        moments.push(Moment::new(proven - detect, "first sign: the tripwire closed or a probe failed"));
+        moments.push(Moment::new(proven, format!("proven: {}", change.reason)));
+        moments
+            .push(Moment::new(sent + seat, format!("the seat names {} at term {}", change.to, change.term)));
+        moments.push(Moment::new(sent + seat + traffic, format!("the EndpointSlice of {SERVICE} names it")));
     }
     if let Some(last) = failover.last_old {
-        rows.push((millis(last), format!("the last answer by {}", active.pod)));
+        moments.push(Moment::new(millis(last), format!("the last answer by {}", active.pod)));
     }
-    rows.push((millis(failover.gap), format!("the first answer by {}", failover.new)));
-    rows.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    moments.push(Moment::new(millis(failover.gap), format!("the first answer by {}", failover.new)));
     let mut lines = vec![String::new()];
-    for (index, (at, what)) in rows.iter().enumerate() {
-        let mark = if index + 1 == rows.len() {
-            '└'
-        } else if index == 0 {
-            '┌'
-        } else {
-            '├'
-        };
-        lines.push(format!("  {at:>8.1} ms {mark}─ {what}"));
-    }
+    lines.extend(timeline(moments).iter().map(|line| format!("  {line}")));
     let old = &active.pod;
+    let strip = Strip::new(trace, fault.at, old, STRIP.0, STRIP.1, usize::MAX);
     lines.push(format!("\n  a new connection every 5 ms (A {old}, B another pod, x failed), killed at ^:"));
-    lines.push(format!("  {}", strip(trace, fault, old)));
+    lines.push(format!("  {}\n  {}", strip.letters, strip.mark()));
     let (gap, failed) = (millis(failover.gap), failover.failed);
     lines.push(format!(
         "\n  {gap:.1} ms from the kill to the first answer by another pod; {failed} requests failed\n"
@@ -133,27 +128,6 @@ fn draw(
 
 fn in_millis(micros: [i64; 4]) -> [f64; 4] {
     micros.map(|micros| f64::from(i32::try_from(micros).unwrap_or(i32::MAX)) / 1000.0)
-}
-
-/// One letter for each request around the fault, in the order of their starts, and a mark below the fault.
-fn strip(trace: &Trace, fault: Inflicted, old: &str) -> String {
-    let (before, after) = STRIP;
-    let mut letters = String::new();
-    let mut mark = None;
-    for sample in trace.samples() {
-        if sample.start + before < fault.at || sample.start > fault.at + after {
-            continue;
-        }
-        if sample.end >= fault.at && mark.is_none() {
-            mark = Some(letters.len());
-        }
-        letters.push(match sample.who() {
-            Some(who) if who == old => 'A',
-            Some(_) => 'B',
-            None => 'x',
-        });
-    }
-    format!("{letters}\n  {}^", " ".repeat(mark.unwrap_or(letters.len())))
 }
 
 fn farewell(env: &Env, namespace: &str) -> String {
@@ -175,34 +149,4 @@ fn farewell(env: &Env, namespace: &str) -> String {
         kubectl.display(),
         env.cli().display(),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::trace::{Failure, Outcome, Sample};
-
-    #[test]
-    fn the_strip_shows_each_request_and_the_fault() {
-        let zero = Instant::now() + Duration::from_secs(1);
-        let sample = |at: i64, outcome: Outcome| {
-            let start = if at < 0 {
-                zero.checked_sub(Duration::from_millis(at.unsigned_abs())).unwrap()
-            } else {
-                zero + Duration::from_millis(at.unsigned_abs())
-            };
-            Sample { start, end: start + Duration::from_millis(1), outcome }
-        };
-        let answer = |who: &str| Outcome::Answer { who: who.into(), start_id: 1 };
-        let trace = Trace::new(vec![
-            sample(-100, answer("a")),
-            sample(-10, answer("a")),
-            sample(-5, answer("a")),
-            sample(5, Outcome::Failed(Failure::Refused)),
-            sample(60, answer("b")),
-            sample(900, answer("b")),
-        ]);
-        let fault = Inflicted { at: zero, wall: std::time::SystemTime::now() };
-        assert_eq!(strip(&trace, fault, "a"), "AAxB\n    ^");
-    }
 }
