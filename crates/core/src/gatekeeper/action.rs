@@ -67,7 +67,8 @@ pub enum Action {
         /// KILL to the command and all that descends from it.
         kill_at: Duration,
     },
-    /// Start the command. Whoever does the `exec` looks at the clock last: not after this.
+    /// Start the command. Whoever does the `exec` looks at the clock last: not after this. A [`Action::TermCommand`] for an
+    /// earlier start, which was missed, is void.
     StartCommand {
         /// For the command's environment.
         term: Term,

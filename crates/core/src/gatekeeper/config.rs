@@ -11,6 +11,8 @@ pub const DEFAULT_KILL_MARGIN: Duration = Duration::from_millis(200);
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(25);
 /// No call to the API server may take longer, however long the lease.
 const LONGEST_CALL: Duration = Duration::from_secs(2);
+/// With a renew deadline hardly above the retry period, calls still get the time that an answer takes.
+const SHORTEST_CALL: Duration = Duration::from_millis(50);
 /// client-go's jitter on the retry period: a renewal may begin this much later, in tenths.
 const JITTER_TENTHS: u32 = 12;
 
@@ -169,7 +171,7 @@ impl Config {
     /// the renew deadline.
     pub fn call_timeout(&self) -> Duration {
         let left = self.timing.renew_deadline.saturating_sub(self.timing.retry_period);
-        (left / 3).min(LONGEST_CALL)
+        (left / 3).clamp(SHORTEST_CALL, LONGEST_CALL)
     }
 }
 
@@ -208,6 +210,13 @@ mod tests {
         assert!(three_calls <= Timing::FASTEST.renew_deadline);
         assert!(config(1_000, 790, 200).is_err(), "TERM and KILL at once");
         assert!(config(1_000, 240, 200).is_err(), "no renewal would come in time");
+    }
+
+    #[test]
+    fn calls_get_the_time_that_an_answer_takes_and_not_more() {
+        assert_eq!(config(15_000, 10_000, 2_000).unwrap().call_timeout(), LONGEST_CALL);
+        assert_eq!(config(1_000, 600, 200).unwrap().call_timeout(), Duration::from_nanos(133_333_333));
+        assert_eq!(config(1_000, 250, 200).unwrap().call_timeout(), SHORTEST_CALL);
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub(super) struct Tenure {
     command: Command,
     ready: bool,
     stop: Option<Stop>,
+    /// `not_after` of a start that came too late: the next must have more time, or it would be asked for without end.
+    missed: Duration,
+    asked_not_after: Duration,
     /// The record is another's: nothing to renew or to release.
     lost: bool,
     kill_sent: bool,
@@ -75,6 +78,8 @@ impl Tenure {
             command: Command::NotStarted,
             ready: false,
             stop: None,
+            missed: Duration::ZERO,
+            asked_not_after: Duration::ZERO,
             lost: false,
             kill_sent: false,
         }
@@ -228,10 +233,12 @@ impl Gatekeeper {
             && (wanted || tenure.endpoint.is_stored())
             && !self.waits_for_the_vanished(now)
             // Else a renewal comes first.
-            && now < not_after;
+            && now < not_after
+            && not_after > tenure.missed;
         let Phase::Holding(tenure) = &mut self.phase else { return };
         if due {
             tenure.command = Command::Running;
+            tenure.asked_not_after = not_after;
             self.outbox.push(Action::StartCommand { term: tenure.hold.term, not_after });
         }
     }
@@ -298,6 +305,7 @@ impl Gatekeeper {
             return;
         }
         tenure.command = Command::NotStarted;
+        tenure.missed = tenure.asked_not_after;
         tenure.kill_sent = false;
         match tenure.stop {
             // Overslept: as long as nobody else took the lease, it is renewed and the start asked for again.

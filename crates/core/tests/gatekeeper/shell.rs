@@ -188,6 +188,7 @@ impl Sim {
                     self.members[member].killer.termed = false;
                     self.members[member].killer.killed = false;
                     self.members[member].killer.reported = false;
+                    self.members[member].killer.patience = None;
                     self.exec(member, Some(term));
                     self.wind(member);
                 } else {

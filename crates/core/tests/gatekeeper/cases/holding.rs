@@ -210,6 +210,18 @@ fn a_start_that_came_too_late_is_asked_for_again_after_a_renewal() {
 }
 
 #[test]
+fn a_start_that_is_missed_again_and_again_is_asked_for_once_a_renewal() {
+    let mut bench = Bench::active(usual());
+    for _ in 0..5 {
+        bench.tell(Observation::StartMissed);
+        assert!(bench.said().is_empty());
+        bench.advance(secs(2));
+        let said = bench.said();
+        assert_eq!(said.iter().filter(|line| line.starts_with("start")).count(), 1, "{said:?}");
+    }
+}
+
+#[test]
 fn a_start_that_came_too_late_and_a_lease_that_is_gone_is_a_candidate_again() {
     let mut bench = Bench::active(usual());
     bench.sleep(secs(11));

@@ -188,7 +188,7 @@ fn a_lease_that_vanished_is_waited_out_and_its_terms_go_on() {
 
 #[test]
 fn a_create_that_comes_late_does_not_start_beside_the_holder_of_a_deleted_lease() {
-    // Seed 6082: our create is slow; another member is faster, holds the Lease, and somebody deletes it. Now ours is stored.
+    // Found by a seed: our create is slow; another member is faster, holds the Lease, and somebody deletes it. Now ours is stored.
     for (rivals_term, then) in [
         (5, "start term=217383400"),
         // Its term is below one that was seen, so it is taken anew.
