@@ -4,6 +4,7 @@ use super::executor::Executor;
 use super::leases::LeaseWatches;
 use super::mailbox::Mailbox;
 use super::publisher::Publisher;
+use super::relists::Relists;
 use super::task::GroupTask;
 use hotstandby_cluster::index::{Change, Drained, Index, Leftover};
 use hotstandby_cluster::status::StatusStore;
@@ -48,7 +49,7 @@ pub(super) struct Hub {
     parts: Parts,
     gate: String,
     mailboxes: HashMap<GroupKey, Arc<Mailbox>>,
-    relists: Vec<(u64, GroupKey)>,
+    relists: Relists,
     swept_at: Option<Duration>,
 }
 
@@ -57,7 +58,7 @@ impl Hub {
         let gate =
             parts.scope.as_ref().map_or_else(|| "lists".to_owned(), |scope| format!("lists of {scope}"));
         parts.gates.close(gate.clone());
-        Self { parts, gate, mailboxes: HashMap::new(), relists: Vec::new(), swept_at: None }
+        Self { parts, gate, mailboxes: HashMap::new(), relists: Relists::default(), swept_at: None }
     }
 
     /// Runs until the watches are gone.
@@ -93,8 +94,8 @@ impl Hub {
                     self.tell_all(&Observation::Lead(now_lead));
                 }
                 Some(key) = relists.recv() => {
-                    let generation = self.parts.relister.relist();
-                    self.relists.push((generation, key));
+                    self.relists.ask(key);
+                    self.relist();
                 }
                 () = tokio::time::sleep_until(self.parts.host.clock.instant(tick)) => self.apply(&mut batch),
             }
@@ -105,10 +106,16 @@ impl Hub {
         let now = self.parts.host.clock.mono();
         let due = self.parts.index.lock().unwrap_or_else(PoisonError::into_inner).next_tick(now);
         let sweep = self.swept_at.map_or(now + Duration::from_secs(1), |at| at + SWEEP_PERIOD);
-        due.map_or(sweep, |due| due.min(sweep))
+        due.into_iter().chain(self.relists.due()).fold(sweep, Duration::min)
+    }
+
+    fn relist(&mut self) {
+        let now = self.parts.host.clock.mono();
+        self.relists.begin(now, || self.parts.relister.relist());
     }
 
     fn apply(&mut self, batch: &mut Vec<Change>) {
+        self.relist();
         let now = self.parts.host.clock.mono();
         {
             let mut index = self.parts.index.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,10 +203,7 @@ impl Hub {
     }
 
     fn tell_relisted(&mut self, generation: u64) {
-        let (done, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.relists).into_iter().partition(|(wanted, _)| *wanted <= generation);
-        self.relists = waiting;
-        for (_, key) in done {
+        for key in self.relists.done(generation) {
             if let Some(mailbox) = self.mailboxes.get(&key) {
                 mailbox.push(Observation::Relisted);
             }

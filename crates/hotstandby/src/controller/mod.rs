@@ -8,6 +8,7 @@ mod hub;
 mod leases;
 mod mailbox;
 mod publisher;
+mod relists;
 mod replicas;
 mod start;
 mod task;
