@@ -140,6 +140,16 @@ fn a_seed_is_the_same_run_each_time() {
     assert_eq!(once, twice);
 }
 
+/// What is not promised: where the command's own machine stands still, two may live. What they write to can tell by the term.
+#[test]
+fn a_machine_frozen_whole_is_fenced_by_the_term_alone() {
+    let overlaps: Vec<_> = (0..60).filter_map(run::freeze_a_machine).collect();
+    assert!(overlaps.len() > 10, "only {} of 60 frozen machines had a successor", overlaps.len());
+    for (frozen, successor) in overlaps {
+        assert!(frozen < successor, "the frozen command's term {frozen} is not below {successor}");
+    }
+}
+
 /// The checkers see what they are there for: with any one rule taken out, some seed breaks I2.
 #[test]
 fn without_any_one_rule_two_commands_run() {

@@ -3,6 +3,7 @@
 use crate::rng::Rng;
 use hotstandby_core::action::Precondition;
 use hotstandby_core::gatekeeper::{Config, Gatekeeper, Identity, LeaseRecord};
+use hotstandby_core::ids::Term;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +78,8 @@ pub(super) enum Manners {
 pub(super) struct Command {
     /// Counts starts, so that late events are told apart.
     pub(super) generation: u64,
+    /// What it was told at its start.
+    pub(super) term: Option<Term>,
     /// Something of it lives.
     pub(super) alive: bool,
     /// The process itself lives.

@@ -16,6 +16,8 @@ pub(super) enum What {
     PauseWrapper { us: u64 },
     /// The killer stands still.
     PauseKiller { us: u64 },
+    /// Elector, killer and command stand still together: nothing on this machine can help. In no schedule, see the test.
+    FreezeMachine { us: u64 },
     /// This member does not reach the API server.
     Cut { us: u64 },
     /// Nobody does.

@@ -2,10 +2,11 @@
 
 use crate::bend::Bend;
 use crate::member::Member;
-use crate::op::{Op, schedule};
+use crate::op::{Op, What, schedule};
 use crate::rng::Rng;
 use crate::sim::{Sim, Tally};
 use hotstandby_core::gatekeeper::{Config, DEFAULT_KILL_MARGIN, Timing, Traffic};
+use hotstandby_core::ids::Term;
 use std::time::Duration;
 
 /// Leases and trouble of a seed.
@@ -75,6 +76,21 @@ pub(super) fn run(seed: u64, ops: &[Op], bend: Bend, trace: bool) -> Result<Tall
         None if !lives => Err("I4: no command runs after all trouble has ended".into()),
         None => Ok(sim.tally),
     }
+}
+
+/// Freezes a whole machine for three leases: the terms of two commands that then ran at once, the older one's first.
+pub(super) fn freeze_a_machine(seed: u64) -> Option<(Term, Term)> {
+    let world = world_of(seed, Bend::Nothing);
+    let what = What::FreezeMachine { us: world.lease_us * 3 };
+    let ops = (0..world.members.len()).map(|member| {
+        // One after the other, so that the one that holds the lease is among them.
+        let turn = u64::try_from(member).expect("few");
+        Op { at_us: world.lease_us * (2 + turn * 4), member, what }
+    });
+    let rng = Rng::new(seed ^ 0x0bad_cafe);
+    let mut sim = Sim::new(rng, world.members, ops.collect(), Bend::Nothing, false);
+    sim.run_until(world.span_us + world.lease_us * 4);
+    sim.overlap
 }
 
 /// The smallest schedule found that breaks the same rule.

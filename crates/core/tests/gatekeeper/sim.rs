@@ -123,6 +123,8 @@ pub(super) struct Sim {
     pub(super) last_term: Option<(Uid, Term)>,
     pub(super) tally: Tally,
     pub(super) wrong: Option<String>,
+    /// The terms of the two commands that broke I2: the one that ran, the one that started.
+    pub(super) overlap: Option<(Term, Term)>,
     pub(super) trace: bool,
     queue: BTreeMap<(u64, u64), Event>,
     pub(super) sequence: u64,
@@ -145,6 +147,7 @@ impl Sim {
             last_term: None,
             tally: Tally::new(),
             wrong: None,
+            overlap: None,
             trace,
             queue: BTreeMap::new(),
             sequence: 0,
@@ -328,6 +331,7 @@ impl Sim {
         for (other, it) in self.members.iter().enumerate() {
             if it.command.alive {
                 self.wrong = Some(format!("I2: the command starts at {member} while it runs at {other}"));
+                self.overlap = it.command.term.zip(term);
             }
         }
         if let Some(term) = term {
@@ -344,7 +348,7 @@ impl Sim {
         let daemonises = self.rng.chance(20);
         let it = &mut self.members[member];
         let generation = it.command.generation + 1;
-        it.command = Command { generation, alive: true, main_alive: true, manners, daemonises };
+        it.command = Command { generation, term, alive: true, main_alive: true, manners, daemonises };
         self.note(|| format!("{member}: command runs at term {term:?} ({manners:?}, daemon: {daemonises})"));
     }
 

@@ -20,6 +20,10 @@ impl Sim {
             What::PauseKiller { us } if !plain && self.members[member].can_do_without_killer(now) => {
                 self.members[member].killer_until = now + us;
             }
+            What::FreezeMachine { us } => {
+                self.members[member].wrapper_until = now + us;
+                self.members[member].killer_until = now + us;
+            }
             What::Cut { us } => self.members[member].cut_until = now + us,
             What::ApiAway { us } => self.api_until = now + us,
             What::StallWatch { us } => {
