@@ -14,6 +14,8 @@ pub struct Failure {
     pub message: String,
     /// `Status.details`; `null` for none.
     pub details: Value,
+    /// Where a list may go on all the same.
+    pub next: Option<String>,
 }
 
 /// What is wrong with a field.
@@ -91,7 +93,7 @@ impl FieldError {
 impl Failure {
     /// A refusal without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null }
+        Self { code, reason, message: message.into(), details: Value::Null, next: None }
     }
 
     fn of(kind: &Kind, name: &str, code: u16, reason: &'static str, message: String) -> Self {
@@ -219,6 +221,9 @@ impl Failure {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "code": self.code,
         });
+        if let Some(next) = &self.next {
+            crate::json::put(&mut status, &["metadata", "continue"], next.as_str());
+        }
         if !self.reason.is_empty() {
             crate::json::put(&mut status, &["reason"], self.reason);
         }

@@ -24,6 +24,7 @@ mod builtin;
 mod cel;
 mod cells;
 mod clock;
+pub mod conformance;
 mod crd;
 mod decode;
 mod discovery;

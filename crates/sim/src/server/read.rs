@@ -10,6 +10,8 @@ use crate::selector::Selector;
 use crate::store::Objects;
 use crate::table::{TableWish, table};
 use crate::watch::Watch;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,28 +23,30 @@ enum At {
     Exactly(u64),
 }
 
-/// Where a list goes on: at which version, behind which key.
+/// Where a list goes on: at which version (none: now), behind which key.
 struct Continue {
-    version: u64,
+    version: Option<u64>,
     after: String,
 }
 
 impl Continue {
-    fn token(&self) -> String {
-        let text = format!("{}\n{}", self.version, self.after);
-        text.bytes().fold(String::new(), |token, byte| token + &format!("{byte:02x}"))
+    /// As the real server writes it: `start` is the first key that may come next, within the namespace asked for.
+    fn token(&self, namespace: &str) -> String {
+        let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        let start = format!("{}\0", self.after.strip_prefix(&prefix).unwrap_or(&self.after));
+        let version = self.version.map_or(json!(-1), |version| json!(version));
+        let token = json!({"v": "meta.k8s.io/v1", "rv": version, "start": start});
+        URL_SAFE_NO_PAD.encode(token.to_string())
     }
 
-    fn parse(token: &str) -> Result<Self, Failure> {
-        let wrong = || Failure::bad_request("invalid continue token: continue key is not valid");
-        let digits: Vec<char> = token.chars().collect();
-        let bytes: Option<Vec<u8>> = digits
-            .chunks(2)
-            .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok())
-            .collect();
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(wrong)?;
-        let (version, after) = text.split_once('\n').ok_or_else(wrong)?;
-        Ok(Self { version: version.parse().map_err(|_| wrong())?, after: after.to_owned() })
+    fn parse(token: &str, namespace: &str) -> Result<Self, Failure> {
+        let wrong = || Failure::bad_request("continue key is not valid: illegal base64 data at input byte 0");
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| wrong())?;
+        let token: Value = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
+        let start = crate::json::text(&token, &["start"]).ok_or_else(wrong)?;
+        let after = start.trim_end_matches('\0');
+        let after = if namespace.is_empty() { after.to_owned() } else { format!("{namespace}/{after}") };
+        Ok(Self { version: crate::json::at(&token, &["rv"]).as_u64(), after })
     }
 }
 
@@ -145,10 +149,11 @@ impl ApiServer {
         let limit: usize = request.param("limit").parse().unwrap_or(0);
         let go_on = match request.param("continue") {
             "" => None,
-            token => Some(Continue::parse(token)?),
+            token => Some(Continue::parse(token, &target.namespace)?),
         };
         let (at, shown_version) = self.list_at(request, go_on.as_ref(), limit)?;
-        let objects = self.objects_of(kind, &at)?;
+        let objects =
+            self.objects_of(kind, &at).ok_or_else(|| forgotten(go_on.as_ref(), &target.namespace))?;
         let inside = |key: &Arc<str>| {
             let here = key.split_once('/').map_or("", |(namespace, _)| namespace);
             target.namespace.is_empty() || here == target.namespace
@@ -161,8 +166,8 @@ impl ApiServer {
         let page = if limit == 0 { all.len() } else { limit.min(all.len()) };
         let mut list = list_head(kind, shown_version);
         if let (true, Some((last, _))) = (page < all.len(), all.get(page.saturating_sub(1))) {
-            let next = Continue { version: shown_version, after: last.to_string() };
-            put(&mut list, &["metadata", "continue"], next.token());
+            let next = Continue { version: Some(shown_version), after: last.to_string() };
+            put(&mut list, &["metadata", "continue"], next.token(&target.namespace));
             // With a selector nobody has counted the rest.
             if selector.is_empty() {
                 put(&mut list, &["metadata", "remainingItemCount"], all.len() - page);
@@ -196,7 +201,10 @@ impl ApiServer {
                 let why = "specifying resource version is not allowed when using continue";
                 return Err(Failure::bad_request(why));
             }
-            return Ok((At::Exactly(go_on.version), go_on.version));
+            return Ok(match go_on.version {
+                Some(version) => (At::Exactly(version), version),
+                None => (At::Newest, newest),
+            });
         }
         let Some(wanted) = version(request)?.filter(|wanted| *wanted > 0) else {
             return Ok((At::Newest, newest));
@@ -213,17 +221,16 @@ impl ApiServer {
         Ok(if exact { (At::Exactly(wanted), wanted) } else { (At::Newest, newest) })
     }
 
-    fn objects_of(&self, kind: &Kind, at: &At) -> Result<Objects, Failure> {
+    /// `None` where that version is forgotten.
+    fn objects_of(&self, kind: &Kind, at: &At) -> Option<Objects> {
         match at {
-            At::Newest => {
-                Ok(self.store.objects(&kind.storage).map(|(key, object)| (key.clone(), object.clone())).collect())
-            }
-            At::Exactly(version) => self.store.objects_at(&kind.storage, *version).ok_or_else(|| {
-                Failure::expired(
-                    "The provided continue parameter is too old to display a consistent list result. You can start \
-                     a new list without the continue parameter.",
-                )
-            }),
+            At::Newest => Some(
+                self.store
+                    .objects(&kind.storage)
+                    .map(|(key, object)| (key.clone(), object.clone()))
+                    .collect(),
+            ),
+            At::Exactly(version) => self.store.objects_at(&kind.storage, *version),
         }
     }
 
@@ -274,6 +281,20 @@ impl ApiServer {
             ended: false,
         })))
     }
+}
+
+/// A list of a version that is forgotten; with the token of a list that goes on all the same, at another version.
+fn forgotten(go_on: Option<&Continue>, namespace: &str) -> Failure {
+    let Some(go_on) = go_on else {
+        return Failure::expired("The resourceVersion for the provided list is too old.");
+    };
+    let next = Continue { version: None, after: go_on.after.clone() }.token(namespace);
+    let why = "The provided continue parameter is too old to display a consistent list result. You can start a new \
+               list without the continue parameter, or use the continue token in this response to retrieve the \
+               remainder of the results. Continuing with the provided token results in an inconsistent list - objects \
+               that were created, modified, or deleted between the time the first chunk was returned and now may show \
+               up in the list.";
+    Failure { next: Some(next), ..Failure::expired(why) }
 }
 
 /// An item of a list: the built-in kinds leave out what the list says already.
