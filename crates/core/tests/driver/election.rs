@@ -136,7 +136,9 @@ impl World {
         let leader = self.electing.as_ref()?.leader.as_ref()?;
         let pod = self.pod_by_uid(leader)?;
         let node = pod.view.node.as_ref().and_then(|node| self.nodes.get(node));
-        let runs = !pod.view.phase.is_finished() && pod.view.selected && node.is_none_or(|node| node.alive);
+        // Who has no address reaches no API server, and renews nothing.
+        let reaches = !pod.view.ips.is_empty() && node.is_none_or(|node| node.alive);
+        let runs = reaches && !pod.view.phase.is_finished() && pod.view.selected;
         runs.then(|| leader.clone())
     }
 }

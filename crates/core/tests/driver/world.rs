@@ -243,11 +243,16 @@ impl World {
                 Some(node) if node.unrestored => pod.view.ready && pod.app_ready,
                 _ => pod.app_ready,
             };
-            if pod.view.ready != ready {
-                // The node controller turns the condition and gives no reason; the kubelet always gives one.
-                let said = ready || !node.is_some_and(|node| node.marked);
+            let turns = pod.view.ready != ready;
+            // The node controller turns the condition and gives no reason; the kubelet always gives one, also where it agrees.
+            let kubelet = !node.is_some_and(|node| node.marked);
+            let heard = kubelet && !node.is_some_and(|node| node.unrestored || !node.alive);
+            if turns || !ready && heard && !pod.view.ready_said {
                 self.edit_pod(&name, |view| {
-                    (view.ready, view.ready_said, view.ready_turned_ms) = (ready, said, Some(turned));
+                    view.ready_said = ready || kubelet;
+                    if turns {
+                        (view.ready, view.ready_turned_ms) = (ready, Some(turned));
+                    }
                 });
             }
         }
