@@ -7,6 +7,10 @@ use std::time::Duration;
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_millis(5);
+/// The same once it takes long: something sleeps uninterruptibly.
+const SLOW_ROUND: Duration = Duration::from_millis(100);
+/// Rounds until that is so.
+const FAST_ROUNDS: u32 = 200;
 /// How long the keeper may take to say that all is dead once we see that it is; then it is frozen.
 const KEEPER_MAY_TAKE: Duration = Duration::from_secs(1);
 
@@ -27,6 +31,7 @@ pub(super) struct Guard {
 
 #[derive(Clone, Copy, Debug)]
 struct Killing {
+    rounds: u32,
     next: Duration,
     /// Since when nothing lives any more.
     dead_since: Option<Duration>,
@@ -103,7 +108,7 @@ impl Guard {
     /// Kills from now on.
     pub(super) fn kill(&mut self, now: Duration) {
         if self.ordered && self.killing.is_none() {
-            self.killing = Some(Killing { next: now, dead_since: None });
+            self.killing = Some(Killing { rounds: 0, next: now, dead_since: None });
         }
     }
 
@@ -132,7 +137,9 @@ impl Guard {
             left.iter().all(|process| process.zombie)
         });
         let dead_since = dead.then(|| killing.dead_since.unwrap_or(now));
-        self.killing = Some(Killing { next: now.saturating_add(ROUND), dead_since });
+        let rounds = killing.rounds.saturating_add(1);
+        let pause = if rounds < FAST_ROUNDS { ROUND } else { SLOW_ROUND };
+        self.killing = Some(Killing { rounds, next: now.saturating_add(pause), dead_since });
         match dead_since {
             Some(since) if now >= since.saturating_add(KEEPER_MAY_TAKE) => Finding::KeeperFrozen,
             _ => Finding::Fine,
@@ -155,5 +162,78 @@ impl Guard {
         left.retain(|process| !process.zombie);
         processes::kill_each(&left);
         left.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+    use std::process::{Child, Command};
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// A child deaf to TERM, once it is. This process plays the frozen keeper: it reaps nobody.
+    fn deaf_child() -> Child {
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", "trap '' TERM; echo; exec sleep 1000"])
+            .stdout(std::process::Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut line = [0];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
+        child
+    }
+
+    fn guard_of(child: &Child) -> Guard {
+        let pid = i32::try_from(child.id()).unwrap();
+        // Only the child descends from the child's parent, as far as this guard is concerned.
+        let mut guard = Guard::new(pid, 0);
+        guard.ordered();
+        guard.started(pid);
+        guard
+    }
+
+    #[test]
+    fn deadlines_are_met_without_the_keeper_and_told_once_it_stays_silent() {
+        let mut child = deaf_child();
+        let mut guard = guard_of(&child);
+        guard.arm(s(10), s(14));
+        assert_eq!(guard.deadline(), Some(s(10)));
+        assert_eq!(guard.look(s(10)), Finding::Fine);
+        assert!(child.try_wait().unwrap().is_none(), "deaf to TERM");
+        assert_eq!(guard.deadline(), Some(s(14)), "TERM is sent once");
+        assert_eq!(guard.look(s(14)), Finding::Fine);
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+        let moment = Duration::from_millis(14_900);
+        assert_eq!(guard.look(moment), Finding::Fine, "the keeper has a moment to say so");
+        assert_eq!(guard.look(s(15)), Finding::KeeperFrozen);
+    }
+
+    #[test]
+    fn what_the_keeper_cleared_is_left_alone() {
+        let mut child = deaf_child();
+        let mut guard = guard_of(&child);
+        guard.arm(s(10), s(14));
+        guard.clear();
+        assert_eq!((guard.look(s(20)), guard.deadline()), (Finding::Fine, None));
+        assert!(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn earlier_of_two_ends_counts() {
+        let mut guard = Guard::new(1, 2);
+        guard.ordered();
+        guard.arm(s(10), s(14));
+        guard.stop(s(12));
+        guard.stop(s(30));
+        assert_eq!(guard.deadline(), Some(s(12)), "TERM is the keeper's to send, and patience does not grow");
+        guard.stop(s(11));
+        assert_eq!(guard.deadline(), Some(s(11)));
     }
 }

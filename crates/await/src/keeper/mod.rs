@@ -287,9 +287,11 @@ impl Keeper {
     }
 
     fn forward(&self, signal: Signal) {
-        if let Some(pid) = self.command {
-            // Gone is as good: its end will be seen.
-            let _ = killpg(pid, signal);
+        if let Some(pid) = self.command
+            // It may have moved to another group. Gone is as good: its end will be seen.
+            && killpg(pid, signal) == Err(Errno::ESRCH)
+        {
+            let _ = kill(pid, signal);
         }
     }
 
@@ -343,6 +345,7 @@ fn start_elector(start: &Start, mark: &str, link: OwnedFd) -> Result<Pid, Keeper
         .env(roles::RUN, mark)
         // The command's stdin is not the elector's business, and this hands the socket over without a loose descriptor.
         .stdin(Stdio::from(link))
+        .stdout(Stdio::null())
         // What the terminal sends to its foreground group is not for the elector.
         .process_group(0);
     let child = command.spawn().map_err(KeeperError::Elector)?;

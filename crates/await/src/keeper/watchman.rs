@@ -184,8 +184,14 @@ impl Watchman {
     }
 
     fn signalled(&mut self, now: Duration, signal: Signal, deeds: &mut Vec<Deed>) {
-        let to_end = matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT);
-        if self.state == State::Running {
+        let running = self.state == State::Running;
+        let to_end = match signal {
+            Signal::SIGTERM | Signal::SIGINT => true,
+            // To a Java program it means "tell what you are doing".
+            Signal::SIGQUIT => !running,
+            _ => false,
+        };
+        if running {
             deeds.push(Deed::Forward(signal));
             self.termed |= to_end;
         }

@@ -111,7 +111,7 @@ fn patience_after_a_request_never_outlives_the_lease() {
 #[test]
 fn every_signal_is_passed_on_but_only_some_ask_to_end() {
     let mut watchman = running();
-    for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGWINCH] {
+    for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGWINCH, Signal::SIGQUIT] {
         assert_eq!(watchman.on(s(2), &Event::Signal(signal)), [Deed::Forward(signal)]);
     }
     assert_eq!(watchman.on(s(2), &Event::Signal(Signal::SIGINT)).len(), 2);
