@@ -122,9 +122,8 @@ pub(crate) async fn perform(
     stage: &mut Stage,
     screen: &mut Screen,
 ) -> Result<Outcome> {
-    screen.picture(&[
-        screen.paint(Style::Faint, "\n  (hotstandby moves a group at most three times in ten seconds)")
-    ]);
+    let pause = "  waiting: hotstandby moves a group at most three times in ten seconds";
+    screen.picture(&[String::new(), screen.paint(Style::Faint, pause)]);
     let active =
         tokio::time::timeout(PATIENT, settle(stage)).await.context("waiting for the group to rest")??;
     let container = Stage::container(&active.uid);
@@ -202,6 +201,7 @@ impl Picture<'_> {
         let told = |seen: &Seen| seen.seat_after(term).and_then(|seat| seen.told(seat.term));
         let told = stage.observer.until(PATIENT, "the group's history to tell of the change", told).await?;
         let client = stage.client.as_ref().context("the client has ended")?;
+        screen.picture(&self.draw(&stage.observer.seen(), &client.trace(), screen));
         let first =
             client.trace().failover_from(self.hurt, &self.active.pod).context("the answer is gone")?;
         let end = self.hurt + first.gap + WATCHED;
@@ -250,9 +250,9 @@ impl Picture<'_> {
         let known = failover.map_or_else(|| self.hurt.elapsed(), |failover| failover.gap);
         let strip = Strip::new(trace, self.hurt, old, STRIP, known + STRIP, LETTERS);
         let each =
-            if strip.each == 1 { "one letter each".to_owned() } else { format!("{} a letter", strip.each) };
-        let key = format!("A {old}, B another pod, x failed, ^ the fault");
-        lines.push(screen.paint(Style::Faint, &format!("  new connections every 5 ms, {each}: {key}")));
+            if strip.each == 1 { "a request".to_owned() } else { format!("for {} requests", strip.each) };
+        let key = format!("  one letter {each}, 5 ms apart: A {old}, B another, x failed, ^ the fault");
+        lines.push(screen.paint(Style::Faint, &key));
         lines.push(format!("  {}", paint(&strip.letters, screen)));
         lines.push(format!("  {}", strip.mark()));
         lines

@@ -60,11 +60,13 @@ impl Screen {
     /// A picture that will change, where that is possible.
     pub(crate) fn picture(&mut self, lines: &[String]) {
         if self.moves {
-            let mut out = self.wipe();
+            // Without wrapping: a line that took two would not be wiped as a whole.
+            let mut out = self.wipe() + "\x1b[?7l";
             for line in lines {
                 out += line;
                 out.push('\n');
             }
+            out += "\x1b[?7h";
             self.live = lines.len();
             write(&out);
         }
@@ -76,6 +78,11 @@ impl Screen {
             lines => format!("\x1b[{lines}A\x1b[J"),
         }
     }
+}
+
+/// A line of the list of what is up.
+pub(crate) fn entry(what: &str, place: &str, more: &str) -> String {
+    format!("  {what:<12} {place:<20} {more}")
 }
 
 fn write(text: &str) {

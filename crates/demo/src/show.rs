@@ -4,7 +4,7 @@ use crate::acts;
 use crate::args::Args;
 use crate::roles::HOTSTANDBY;
 use crate::scene::GROUP;
-use crate::screen::{Screen, Style};
+use crate::screen::{Screen, Style, entry};
 use crate::stage::Stage;
 use crate::summary;
 use anyhow::{Context as _, Result};
@@ -86,7 +86,7 @@ async fn build(screen: &mut Screen) -> Result<Stage> {
             "the Service: a forwarder that follows its EndpointSlice",
         ),
     ] {
-        screen.say(&format!("  {what:<12} {place:<19} {more}"));
+        screen.say(&entry(what, &place, more));
     }
     let active = acts::served(&mut stage).await?;
     stage.start_client()?;
@@ -114,10 +114,10 @@ fn invite(stage: &Stage, screen: &mut Screen) {
     let address = stage.addresses.service();
     let active = stage.observer.seen().active();
     let pid = active.as_ref().and_then(|active| stage.processes.pid(&Stage::container(&active.uid)));
-    let kill = pid.map(|pid| format!("\n  kill -9 {pid}    # the active's process")).unwrap_or_default();
-    let node = active.map_or_else(|| "n1".to_owned(), |active| active.node);
+    let (pod, node) = active.map_or_else(Default::default, |active| (active.pod, active.node));
+    let kill = pid.map(|pid| format!("\n  kill -9 {pid}    # the process of {pod}")).unwrap_or_default();
     screen.say(&format!(
-        "\nEverything stays up until Ctrl-C. In other terminals:\n\
+        "\nEverything but the client stays up until Ctrl-C. In other terminals:\n\
          \n  export KUBECONFIG={folder}/kubeconfig\
          \n  alias hotstandby={folder}/{HOTSTANDBY}\
          \n  hotstandby status -w\
@@ -133,6 +133,7 @@ fn invite(stage: &Stage, screen: &mut Screen) {
          \n  kubectl delete pod \"$(kubectl get astb {GROUP} -o jsonpath='{{.status.active.pod}}')\"\
          \n  kubectl drain {node} && kubectl uncordon {node}\
          \n  kubectl scale statefulset {GROUP} --replicas 4\
+         \n  kubectl rollout restart statefulset {GROUP}\
          \n  kubectl edit astb {GROUP}"
     ));
 }

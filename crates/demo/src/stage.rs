@@ -8,7 +8,7 @@ use crate::processes::{ProcessBackend, Processes};
 use crate::replicas::Replicas;
 use crate::roles;
 use crate::scene;
-use crate::screen::Screen;
+use crate::screen::{Screen, entry};
 use anyhow::{Context as _, Result};
 use hotstandby_cluster::connect::{Clients, ConnectOptions};
 use hotstandby_sim::world::{ContainerKey, Driver, Nudge, Pace, World, WorldConfig};
@@ -73,7 +73,7 @@ impl Stage {
         let kubeconfig = folder.0.join("kubeconfig");
         std::fs::write(&kubeconfig, serving.kubeconfig())
             .with_context(|| format!("writing {}", kubeconfig.display()))?;
-        screen.say(&format!("  API server   {}   modelled, with nodes n1, n2, n3", serving.address()));
+        screen.say(&entry("API server", &serving.address().to_string(), "modelled, with nodes n1, n2, n3"));
         let own = std::env::current_exe().context("finding this program's own file")?;
         for name in [roles::HOTSTANDBY, roles::POD] {
             let link = folder.0.join(name);

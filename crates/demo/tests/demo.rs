@@ -143,7 +143,7 @@ fn every_failover_happens_in_time_and_nobody_is_doubled() {
 #[test]
 fn kept_it_can_be_played_with_until_it_is_interrupted() {
     let mut demo = Demo::start("keep", &["kill", "--keep"]);
-    demo.read_to("Everything stays up");
+    demo.read_to("until Ctrl-C");
     let kubeconfig = demo.read_to("KUBECONFIG=").trim().trim_start_matches("export KUBECONFIG=").to_owned();
     let program = demo.read_to("alias hotstandby=").trim().trim_start_matches("alias hotstandby=").to_owned();
     demo.read_to("kubectl edit");
