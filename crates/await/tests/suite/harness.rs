@@ -54,6 +54,20 @@ impl World {
         path
     }
 
+    /// Leads a member's way to the server through this address, by TLS.
+    pub(crate) fn lead_through(&self, user: &str, address: std::net::SocketAddr) {
+        let path = self.kubeconfig(user);
+        let text = fs::read_to_string(&path).unwrap();
+        let before = format!("server: http://{}", self.serving.address());
+        let behind = format!("server: https://{address}\n    insecure-skip-tls-verify: true");
+        assert!(text.contains(&before), "{text}");
+        fs::write(&path, text.replace(&before, &behind)).unwrap();
+    }
+
+    pub(crate) fn server(&self) -> std::net::SocketAddr {
+        self.serving.address()
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

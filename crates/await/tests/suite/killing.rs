@@ -1,6 +1,7 @@
 //! I2 at the level of processes: who dies, and who kills then. Each of keeper and elector suffices.
 
 use crate::harness::{Member, SHORT, USUAL, World, holds_for, lives, send, until};
+use crate::relay::Relay;
 use hotstandby_sim::Fault;
 use std::time::{Duration, Instant};
 
@@ -124,6 +125,28 @@ async fn api_server_that_is_away_for_less_costs_nothing() {
     let before = run_out_of(&world);
     until("a renewal", || run_out_of(&world) > before).await;
     assert!(lives(command) && member.is_running(), "after {:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_open_connection_does_not_cost_the_lease() {
+    let world = World::new().await;
+    let relay = Relay::to(world.server()).await;
+    let script = format!("echo up > {}; exec sleep 1000", world.path("up").display());
+    let plan = world.member("db-0", SHORT, &script);
+    world.lead_through("db-0", relay.address);
+    let mut member = plan.start();
+    world.lines("up", 1).await;
+    for _ in 0..3 {
+        let (before, connections) = (run_out_of(&world), relay.accepted());
+        relay.cut_those_there_are();
+        until("a renewal by another connection", || {
+            assert!(member.is_running(), "{}", member.log());
+            run_out_of(&world) > before && relay.accepted() > connections
+        })
+        .await;
+    }
+    member.signal("TERM");
+    assert_eq!(member.ends().await.code(), Some(143));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,4 +6,5 @@ mod election;
 mod harness;
 mod killing;
 mod processes;
+mod relay;
 mod traffic;
