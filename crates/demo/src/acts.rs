@@ -207,6 +207,7 @@ impl Picture<'_> {
         let end = self.hurt + first.gap + WATCHED;
         tokio::time::sleep(end.saturating_duration_since(Instant::now())).await;
         let (seen, trace) = (stage.observer.seen(), client.trace());
+        stage.replicas.check()?;
         for line in self.draw(&seen, &trace, screen) {
             screen.say(&line);
         }

@@ -73,7 +73,7 @@ impl Demo {
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
         let left: Vec<_> = std::fs::read_dir(&self.folder).unwrap().collect();
         assert!(left.is_empty(), "temporary files are left: {left:?}");
-        assert_eq!(processes_of(&self.folder), Vec::<String>::new(), "processes are left");
+        assert_eq!(processes_of(&self.folder), [], "processes are left");
         (code, format!("{}\n{errors}", self.all()))
     }
 
@@ -104,12 +104,15 @@ fn read(stream: ChildStdout) -> Receiver<String> {
     lines
 }
 
-/// Command lines of processes that were started from a folder and still run.
-fn processes_of(folder: &Path) -> Vec<String> {
+/// Number and command line of processes that were started from a folder and still run.
+fn processes_of(folder: &Path) -> Vec<(i32, String)> {
     let folder = folder.display().to_string();
     let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let lines = all.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
-    lines.map(|line| line.replace('\0', " ")).filter(|line| line.starts_with(&folder)).collect()
+    let process = |entry: std::fs::DirEntry| {
+        let line = std::fs::read_to_string(entry.path().join("cmdline")).ok()?.replace('\0', " ");
+        Some((entry.file_name().to_str()?.parse().ok()?, line))
+    };
+    all.filter_map(process).filter(|(_, line)| line.starts_with(&folder)).collect()
 }
 
 #[test]
@@ -167,6 +170,18 @@ fn an_interrupt_on_the_way_leaves_nothing_behind() {
     demo.interrupt();
     let (code, said) = demo.end();
     assert_eq!(code, 130, "{said}");
+}
+
+#[test]
+fn a_replica_that_dies_on_the_way_is_no_success() {
+    let mut demo = Demo::start("broken", &["kill"]);
+    demo.read_to("kill -KILL");
+    let running = processes_of(&demo.folder);
+    let replica = running.iter().find(|(_, line)| line.contains("--identity hotstandby-b")).unwrap();
+    kill(Pid::from_raw(replica.0), Signal::SIGKILL).unwrap();
+    let (code, said) = demo.end();
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("hotstandby-b ended"), "{said}");
 }
 
 #[test]
