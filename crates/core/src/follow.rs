@@ -156,8 +156,8 @@ pub enum Naming<'a> {
     Nobody,
 }
 
-/// Whom this record names. `written_since`: whether it was certainly written after this pod was made, for where the API server's
-/// times are missing.
+/// Whom this record names. `written_since`: whether it was certainly written after this pod was made, where the API server's times
+/// do not say so.
 pub fn naming<'a>(
     lease: &FollowedLease,
     holder: &str,
@@ -175,11 +175,10 @@ pub fn naming<'a>(
         (Some(_), Some(_)) => Naming::Several,
         (Some((member, ByUid(true))), None) => Naming::Member(member),
         (Some((member, ByUid(false))), None) => {
-            let younger = match (lease.written_ms, member.created_ms) {
-                // Both in whole seconds: within the same one nobody can tell. The next renewal will.
-                (Some(written), Some(created)) => written > created,
-                _ => written_since(member),
-            };
+            // Both in whole seconds: within the same one nobody can tell. The next renewal will.
+            let by_time =
+                lease.written_ms.zip(member.created_ms).is_some_and(|(written, made)| written > made);
+            let younger = by_time || written_since(member);
             if younger { Naming::Member(member) } else { Naming::Older(member) }
         }
     }
