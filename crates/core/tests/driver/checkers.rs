@@ -208,6 +208,26 @@ fn a_slice_of_one_who_did_not_hold_the_seat_or_is_gone_shows() {
 }
 
 #[test]
+fn a_slice_of_one_who_never_held_the_lease_of_others_and_a_write_to_it_show() {
+    let mut scene = Scene::new();
+    let electing = (0..).find_map(super::election::Electing::of);
+    scene.world.electing = electing;
+    let [(_, first), (_, second)] = scene.pods.clone();
+    scene.world.history.elected(&"l".into(), Some(Term(3)), &second);
+    let slice = |scene: &Scene, pod: &str, term: u64| {
+        let content = SliceContent { seat_uid: "l".into(), ..scene.slice_of(pod, term) };
+        scene.ask(|asker| asker.slice(&Precondition::Absent, &content, None))
+    };
+    assert_eq!(slice(&scene, "web-1", 3), Vec::<String>::new());
+    only(&slice(&scene, "web-0", 3), "I1");
+    only(&slice(&scene, "web-1", 4), "I1");
+    // A Lease that counts nothing: whoever held it, held it.
+    scene.world.history.elected(&"l".into(), None, &first);
+    assert_eq!(slice(&scene, "web-0", 9), Vec::<String>::new());
+    assert!(scene.move_for(Reason::PodTerminating, 8).iter().any(|wrong| wrong.starts_with("I7")));
+}
+
+#[test]
 fn a_fourth_change_and_a_fact_used_twice_show() {
     let mut history = History::default();
     let uids: [Uid; 2] = ["a".into(), "b".into()];
