@@ -25,3 +25,27 @@ pub(super) fn text() -> String {
     out.push_str("  --help, --version\n");
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../../docs/await.md");
+
+    fn table() -> String {
+        let mut out =
+            String::from("| Flag | Variable of the old gatekeeper | Meaning |\n| --- | --- | --- |\n");
+        for row in ROWS {
+            let old = row.old.map(|old| format!("`{old}`")).unwrap_or_default();
+            let value = row.value.replace('|', "\\|");
+            let _ = writeln!(out, "| `--{} {value}` | {old} | {} |", row.flag, row.help);
+        }
+        out
+    }
+
+    #[test]
+    fn documentation_tells_the_settings_there_are() {
+        let table = table();
+        assert!(PAGE.contains(&table), "put this into docs/await.md:\n{table}");
+    }
+}
