@@ -2,6 +2,7 @@
 
 mod control_plane;
 mod edits;
+mod election;
 mod groups;
 mod install;
 mod nodes;
@@ -39,6 +40,7 @@ pub(super) const ALL: &[Fear] = fears![
     edits::slice_contested,
     edits::seat_edited,
     edits::foreign_slice,
+    election::election_of_others_is_followed,
     groups::bad_spec,
     groups::service_with_selector_refused,
     groups::group_deleted,
