@@ -257,6 +257,7 @@ async fn a_watch_of_the_product_lists_follows_and_lists_anew_after_a_410() {
                 Event::Done(_) => "done".to_owned(),
                 Event::Applied(pod) => format!("applied {}", of(&pod)),
                 Event::Deleted(pod) => format!("deleted {}", of(&pod)),
+                Event::Refused(_) => "refused".to_owned(),
             }
         };
         run_watch(Api::<WirePod>::all(client), WatchSetup::all("pods"), &relister, &ages, sink, say).await;
