@@ -17,6 +17,8 @@
 //! - The death of what sleeps uninterruptibly: it is killed, and dies when the kernel lets it.
 //! - The death of what the command had others start: by a container runtime's socket, a service manager, another machine.
 
+#![forbid(unsafe_code)]
+
 mod clock;
 mod elector;
 mod keeper;

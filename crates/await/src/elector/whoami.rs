@@ -20,23 +20,23 @@ impl Home {
     }
 
     fn of(mountinfo: &str) -> Self {
-        let mut home = Self::default();
+        let (mut pod_uid, mut logs) = (None, Vec::new());
         for line in mountinfo.lines() {
             // The fourth field is what is mounted, as a path on its own file system; the fifth is where.
             let mut fields = line.split(' ').skip(3);
             let (Some(root), Some(target)) = (fields.next(), fields.next()) else { continue };
             let Some((_, rest)) = root.rsplit_once("/pods/") else { continue };
-            let mut parts = rest.split('/');
-            match (parts.next(), parts.next(), parts.next(), parts.next()) {
-                (Some(uid), Some("etc-hosts"), None, None) if target == "/etc/hosts" => {
-                    home.pod_uid = Some(uid.to_owned());
-                }
-                // A file of a random name: the termination log. A volume of the user's could not lie there.
-                (Some(_), Some("containers"), Some(name), Some(_)) => home.container = Some(name.to_owned()),
+            match rest.split('/').collect::<Vec<_>>().as_slice() {
+                [uid, "etc-hosts"] if target == "/etc/hosts" => pod_uid = Some(*uid),
+                // A file of a random name: the termination log.
+                [uid, "containers", name, _] => logs.push((*uid, *name)),
                 _ => {}
             }
         }
-        home
+        // What lies in another folder is some volume of the user's.
+        let container =
+            logs.iter().find(|(uid, _)| Some(*uid) == pod_uid).map(|(_, name)| (*name).to_owned());
+        Self { pod_uid: pod_uid.map(str::to_owned), container }
     }
 }
 
@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn outside_a_pod_nothing_is_invented() {
-        let text = "25 1 8:1 / / rw - ext4 /dev/sda1 rw\n26 25 8:1 /srv/pods/x/etc-hosts /data rw - ext4 /dev/sda1 rw\nshort\n";
+        let text = "25 1 8:1 / / rw - ext4 /dev/sda1 rw\n26 25 8:1 /srv/pods/x/etc-hosts /data rw - ext4 /dev/sda1 rw\n\
+                    27 25 8:1 /srv/pods/x/containers/y/z /data/z rw - ext4 /dev/sda1 rw\nshort\n";
         assert_eq!(Home::of(text), Home::default());
     }
 

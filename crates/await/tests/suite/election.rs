@@ -75,6 +75,29 @@ async fn rights_of_the_old_gatekeepers_users_are_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn missing_rights_are_named_and_do_not_make_a_flood() {
+    let world = World::new().await;
+    world.handle.with(|server| server.set_access(|_| false, true));
+    let member = start(&world, "db-0", USUAL);
+    member.says("read Lease shop/db").await;
+    let requests = || world.handle.audit().iter().filter(|entry| entry.request.user == "db-0").count();
+    holds_for(Duration::from_secs(4), "a few tries", || requests() < 12).await;
+    // Granted at last: it goes on by itself.
+    world.handle.with(|server| server.set_access(|_| true, true));
+    world.lines("runs", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_that_are_taken_away_cost_the_command_before_the_lease_ends() {
+    let world = World::new().await;
+    let mut member = start(&world, "db-0", SHORT);
+    world.lines("runs", 1).await;
+    world.handle.with(|server| server.set_access(|_| false, true));
+    assert_eq!(world.lines("runs", 2).await[1], "db-0 stop");
+    assert_eq!(member.ends().await.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn writes_whose_answers_are_lost_do_not_lose_the_lease() {
     let world = World::new().await;
     let mut member = start(&world, "db-0", SHORT);
