@@ -17,9 +17,13 @@ pub(crate) fn apply(
     let managers = fields::read(live);
     let (have, want) = (leaves(live, shape), leaves(config, shape));
     let wanted: Fields = want.keys().cloned().collect();
+    // An empty map asks for nothing that is in one.
+    let held = |path: &Path, value: &Value| {
+        crate::json::is_empty(value) && have.keys().any(|one| one.len() > path.len() && one.starts_with(path))
+    };
     let differs: Fields = want
         .iter()
-        .filter(|(path, value)| have.get(*path) != Some(*value))
+        .filter(|(path, value)| have.get(*path) != Some(*value) && !held(path, value))
         .map(|(path, _)| path.clone())
         .collect();
     let conflicts = fields::conflicts(&managers, &differs, writer);
@@ -32,7 +36,8 @@ pub(crate) fn apply(
     for path in dropped(&managers, &wanted, writer) {
         remove(&mut merged, &path, shape);
     }
-    fields::note_apply(&mut merged, managers, wanted, &took, writer);
+    let changes = leaves(&merged, shape) != have;
+    fields::note_apply(&mut merged, managers, wanted, &took, writer, changes);
     Ok(merged)
 }
 

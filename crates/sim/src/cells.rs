@@ -159,3 +159,46 @@ pub(crate) fn event_object(event: &Value) -> Value {
     let kind = text(event, &["involvedObject", "kind"]).unwrap_or_default().to_lowercase();
     json!(format!("{kind}/{}", text(event, &["involvedObject", "name"]).unwrap_or_default()))
 }
+
+pub(crate) fn event_first_seen(event: &Value, now_ms: i64) -> Value {
+    for path in [&["firstTimestamp"][..], &["eventTime"]] {
+        if let Some(time) = text(event, path) {
+            return since(&json!(time), now_ms);
+        }
+    }
+    since(at(event, &["metadata", "creationTimestamp"]), now_ms)
+}
+
+/// Who told, and where.
+pub(crate) fn event_source(event: &Value) -> Value {
+    let old = text(event, &["source", "component"]).zip(Some(at(event, &["source", "host"])));
+    let parts: Vec<&str> = match old {
+        Some((component, host)) => [Some(component), host.as_str()].into_iter().flatten().collect(),
+        None => [text(event, &["reportingComponent"]), text(event, &["reportingInstance"])]
+            .into_iter()
+            .flatten()
+            .collect(),
+    };
+    json!(parts.join(", "))
+}
+
+pub(crate) fn event_count(event: &Value) -> Value {
+    let counted =
+        [&["series", "count"][..], &["count"]].into_iter().find_map(|path| at(event, path).as_i64());
+    json!(counted.unwrap_or(1))
+}
+
+pub(crate) fn node_address(node: &Value, kind: &str) -> Value {
+    let listed = items(node, &["status", "addresses"]).iter().find(|one| text(one, &["type"]) == Some(kind));
+    json!(listed.and_then(|one| text(one, &["address"])).unwrap_or("<none>"))
+}
+
+pub(crate) fn node_info(node: &Value, field: &str) -> Value {
+    json!(text(node, &["status", "nodeInfo", field]).unwrap_or("<unknown>"))
+}
+
+/// A field of a workload's containers.
+pub(crate) fn containers(workload: &Value, field: &str) -> Value {
+    let listed = items(workload, &["spec", "template", "spec", "containers"]).iter();
+    json!(listed.filter_map(|one| text(one, &[field])).collect::<Vec<_>>().join(","))
+}

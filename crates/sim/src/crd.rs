@@ -49,7 +49,24 @@ pub(crate) fn default(crd: &mut Value) {
     put_default(crd, &["spec", "conversion"], json!({"strategy": "None"}));
 }
 
-/// The status of a CRD that is in force; the real server writes it a moment later.
+/// The status of a CRD that was just made.
+pub(crate) fn begin(crd: &mut Value) {
+    let stored = stored_versions(crd);
+    let status = json!({
+        "acceptedNames": {"kind": "", "plural": ""}, "conditions": null, "storedVersions": stored,
+    });
+    put(crd, &["status"], status);
+}
+
+fn stored_versions(crd: &Value) -> Vec<Value> {
+    items(crd, &["spec", "versions"])
+        .iter()
+        .filter(|version| at(version, &["storage"]) == true)
+        .map(|version| at(version, &["name"]).clone())
+        .collect()
+}
+
+/// The status of a CRD that is in force.
 pub(crate) fn establish(crd: &mut Value, now_ms: i64) {
     let now = time_text(now_ms);
     let condition = |kind: &str, reason: &str, message: &str| {
@@ -58,11 +75,7 @@ pub(crate) fn establish(crd: &mut Value, now_ms: i64) {
         })
     };
     let names = at(crd, &["spec", "names"]).clone();
-    let stored: Vec<Value> = items(crd, &["spec", "versions"])
-        .iter()
-        .filter(|version| at(version, &["storage"]) == true)
-        .map(|version| at(version, &["name"]).clone())
-        .collect();
+    let stored = stored_versions(crd);
     if items(crd, &["status", "conditions"]).is_empty() {
         let conditions = [
             condition("NamesAccepted", "NoConflicts", "no conflicts found"),
@@ -83,11 +96,16 @@ pub(crate) fn validate(crd: &Value) -> Vec<FieldError> {
 pub(crate) fn kinds(crd: &Value) -> Result<Vec<Kind>, Vec<FieldError>> {
     let mut errors = Vec::new();
     let mut made = Vec::new();
-    for path in [["spec", "group", ""], ["spec", "names", "plural"], ["spec", "names", "kind"]] {
-        let path: Vec<&str> = path.into_iter().filter(|part| !part.is_empty()).collect();
+    let names = ["plural", "singular", "kind", "listKind"].map(|name| vec!["spec", "names", name]);
+    for path in std::iter::once(vec!["spec", "group"]).chain(names) {
         if text(crd, &path).is_none() {
             errors.push(FieldError::required(path.join("."), ""));
         }
+    }
+    let scopes = ["Cluster", "Namespaced"].map(str::to_owned);
+    let scope = at(crd, &["spec", "scope"]);
+    if !scopes.iter().any(|known| scope == known.as_str()) {
+        errors.push(FieldError::not_supported("spec.scope", scope, &scopes));
     }
     let group = text(crd, &["spec", "group"]).unwrap_or_default();
     let plural = text(crd, &["spec", "names", "plural"]).unwrap_or_default();
@@ -112,11 +130,18 @@ pub(crate) fn kinds(crd: &Value) -> Result<Vec<Kind>, Vec<FieldError>> {
 }
 
 fn kind(crd: &Value, version: &Value, path: &str, errors: &mut Vec<FieldError>) -> Kind {
-    let root = format!("{path}.schema.openAPIV3Schema");
+    // A CRD with one version is checked as if it had none.
+    let only = items(crd, &["spec", "versions"]).len() == 1;
+    let root = if only {
+        "spec.validation.openAPIV3Schema".to_owned()
+    } else {
+        format!("{path}.schema.openAPIV3Schema")
+    };
     let schema = at(version, &["schema", "openAPIV3Schema"]);
     if schema.is_null() {
-        errors.push(FieldError::required(&root, "schemas are required"));
+        errors.push(FieldError::required(format!("{path}.schema.openAPIV3Schema"), ""));
     }
+    schema::untyped(schema, &root, errors);
     let mut unknown = Vec::new();
     schema::unknown_words(schema, &root, &mut unknown);
     errors.extend(unknown.into_iter().map(|word| FieldError::forbidden(word, "the model does not know it")));
@@ -124,8 +149,13 @@ fn kind(crd: &Value, version: &Value, path: &str, errors: &mut Vec<FieldError>) 
     for (index, column) in items(version, &["additionalPrinterColumns"]).iter().enumerate() {
         let json_path = text(column, &["jsonPath"]).unwrap_or_default();
         if !crate::jsonpath::is_valid(json_path) {
-            let place = format!("{path}.additionalPrinterColumns[{index}].jsonPath");
-            errors.push(FieldError::invalid(place, &json!(json_path), "is an invalid JSON path"));
+            let place = if only { "spec" } else { path };
+            let place = format!("{place}.additionalPrinterColumns[{index}].JSONPath");
+            errors.push(FieldError::invalid(
+                place,
+                &json!(json_path),
+                "must be a simple json path starting with .",
+            ));
         }
     }
     let name = |key: &str| Cow::Owned(text(crd, &["spec", "names", key]).unwrap_or_default().to_owned());

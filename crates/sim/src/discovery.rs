@@ -3,7 +3,10 @@
 use crate::kinds::{Kind, Subresource};
 use crate::message::{Answer, Reply, Request};
 use crate::server::ApiServer;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,6 +31,7 @@ pub(crate) fn answer(server: &ApiServer, parts: &[String], request: &Request) ->
         ["api", "v1"] => resources(server, "", "v1"),
         ["apis", group] => one_group(server, group),
         ["apis", group, version] => resources(server, group, version),
+        ["api", _] => crate::failure::Failure::no_resource().into(),
         ["openapi", "v3"] => Reply::ok(openapi_index(server)),
         ["openapi", "v3", "api", version] => openapi(server, "", version),
         ["openapi", "v3", "apis", group, version] => openapi(server, group, version),
@@ -53,14 +57,41 @@ fn in_v2(groups: &[Value]) -> Reply {
     Reply::Json(Answer { content_type: AGGREGATED, ..Answer::new(200, list) })
 }
 
+/// The order in which groups are told: these, then all others.
+const ORDER: [&str; 6] = [
+    "apps",
+    "events.k8s.io",
+    "authorization.k8s.io",
+    "apiextensions.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+];
+
+fn place(group: &str) -> (usize, &str) {
+    (ORDER.iter().position(|known| *known == group).unwrap_or(ORDER.len()), group)
+}
+
+/// By name, as they are told.
+fn sorted(kinds: &[Arc<Kind>]) -> Vec<&Arc<Kind>> {
+    let mut kinds: Vec<&Arc<Kind>> = kinds.iter().collect();
+    kinds.sort_by(|one, other| one.plural.cmp(&other.plural));
+    kinds
+}
+
+fn subresources(kind: &Kind) -> Vec<Subresource> {
+    let mut listed = kind.subresources.clone();
+    listed.sort_by_key(|sub| sub.as_str());
+    listed
+}
+
 fn groups_in_v2(server: &ApiServer, core: bool) -> Vec<Value> {
-    let mut groups: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, &str), Vec<Value>> = BTreeMap::new();
     for (group, version, kinds) in server.kinds.versions().filter(|(group, ..)| group.is_empty() == core) {
-        let resources: Vec<Value> = kinds.iter().map(|kind| resource_in_v2(kind)).collect();
+        let resources: Vec<Value> = sorted(kinds).into_iter().map(|kind| resource_in_v2(kind)).collect();
         let version = json!({"version": version, "resources": resources, "freshness": "Current"});
-        groups.entry(group).or_default().push(version);
+        groups.entry(place(group)).or_default().push(version);
     }
-    let item = |(name, versions)| {
+    let item = |((_, name), versions)| {
         // The core group has no name, and no name is shown as none.
         let metadata = if core { json!({}) } else { json!({"name": name}) };
         json!({"metadata": metadata, "versions": versions})
@@ -69,19 +100,17 @@ fn groups_in_v2(server: &ApiServer, core: bool) -> Vec<Value> {
 }
 
 fn resource_in_v2(kind: &Kind) -> Value {
-    let gvk = |kind_name: &str| json!({"group": kind.group, "version": kind.version, "kind": kind_name});
-    let subresources: Vec<Value> = kind
-        .subresources
-        .iter()
+    let subresources: Vec<Value> = subresources(kind)
+        .into_iter()
         .map(|sub| {
             json!({
-                "subresource": sub.as_str(), "verbs": sub_verbs(*sub), "responseKind": sub_gvk(*sub, kind),
+                "subresource": sub.as_str(), "verbs": sub_verbs(sub), "responseKind": sub_gvk(sub, kind),
             })
         })
         .collect();
     let mut resource = json!({
         "resource": kind.plural, "singularResource": kind.singular, "verbs": kind.verbs(),
-        "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "responseKind": gvk(&kind.kind),
+        "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "responseKind": own_gvk(kind, &kind.kind),
         "shortNames": kind.short_names, "categories": kind.categories, "subresources": subresources,
     });
     if let Some(map) = resource.as_object_mut() {
@@ -103,9 +132,25 @@ fn sub_gvk(sub: Subresource, kind: &Kind) -> Value {
     let (group, version) = match sub {
         Subresource::Eviction => ("policy", "v1"),
         Subresource::Scale => ("autoscaling", "v1"),
-        _ => (kind.group.as_ref(), kind.version.as_ref()),
+        _ => return own_gvk(kind, sub_kind(sub, kind)),
     };
     json!({"group": group, "version": version, "kind": sub_kind(sub, kind)})
+}
+
+/// A built-in kind's own group and version go without saying.
+fn own_gvk(kind: &Kind, name: &str) -> Value {
+    let (group, version) = if kind.is_custom() { (&*kind.group, &*kind.version) } else { ("", "") };
+    json!({"group": group, "version": version, "kind": name})
+}
+
+/// By what clients tell whether two paths lead to the same objects.
+fn storage_hash(kind: &Kind) -> String {
+    // Both APIs of events show the same objects.
+    let group = if kind.is("events") { "" } else { &*kind.group };
+    // CRDs are stored in an older version.
+    let version = if kind.is("customresourcedefinitions") { "v1beta1" } else { &*kind.version };
+    let hash = Sha256::digest(format!("{group}/{version}/{}", kind.kind));
+    BASE64_STANDARD.encode(hash.get(..8).unwrap_or_default())
 }
 
 fn sub_kind(sub: Subresource, kind: &Kind) -> &str {
@@ -132,6 +177,7 @@ fn group_list(server: &ApiServer) -> Value {
     let mut names: Vec<&str> =
         server.kinds.versions().map(|(group, ..)| group).filter(|name| !name.is_empty()).collect();
     names.dedup();
+    names.sort_by_key(|name| place(name));
     let groups: Vec<Value> = names.into_iter().filter_map(|name| group(server, name)).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
@@ -148,21 +194,34 @@ fn kinds_of<'a>(server: &'a ApiServer, group: &str, version: &str) -> Option<&'a
 }
 
 fn resources(server: &ApiServer, group: &str, version: &str) -> Reply {
-    let Some(kinds) = kinds_of(server, group, version) else { return nothing() };
+    let Some(kinds) = kinds_of(server, group, version) else {
+        let known = server
+            .kinds
+            .versions()
+            .any(|(of, _, kinds)| of == group && kinds.iter().any(|kind| !kind.is_custom()));
+        return if known { crate::failure::Failure::no_resource().into() } else { nothing() };
+    };
     let mut listed = Vec::new();
-    for kind in kinds {
-        listed.push(json!({
+    for kind in sorted(kinds) {
+        let mut resource = json!({
             "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced, "kind": kind.kind,
             "verbs": kind.verbs(), "shortNames": kind.short_names, "categories": kind.categories,
-        }));
-        for sub in &kind.subresources {
+        });
+        if !kind.create_only {
+            crate::json::put(&mut resource, &["storageVersionHash"], storage_hash(kind));
+        }
+        if let Some(map) = resource.as_object_mut() {
+            map.retain(|_, value| !crate::json::is_empty(value));
+        }
+        listed.push(resource);
+        for sub in subresources(kind) {
             let mut resource = json!({
                 "name": format!("{}/{}", kind.plural, sub.as_str()), "singularName": "",
-                "namespaced": kind.namespaced, "kind": sub_kind(*sub, kind), "verbs": sub_verbs(*sub),
+                "namespaced": kind.namespaced, "kind": sub_kind(sub, kind), "verbs": sub_verbs(sub),
             });
             // `kubectl drain` looks here for a group before it evicts.
             if matches!(sub, Subresource::Eviction | Subresource::Scale) {
-                let gvk = sub_gvk(*sub, kind);
+                let gvk = sub_gvk(sub, kind);
                 for field in ["group", "version"] {
                     crate::json::put(&mut resource, &[field], crate::json::at(&gvk, &[field]).clone());
                 }
@@ -171,9 +230,11 @@ fn resources(server: &ApiServer, group: &str, version: &str) -> Reply {
         }
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    Reply::ok(json!({
-        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed,
-    }))
+    let mut list = json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": listed});
+    if !group.is_empty() {
+        crate::json::put(&mut list, &["apiVersion"], "v1");
+    }
+    Reply::ok(list)
 }
 
 fn openapi_index(server: &ApiServer) -> Value {

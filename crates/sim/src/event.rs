@@ -22,6 +22,12 @@ pub(crate) fn to_new(stored: &Value) -> Value {
     }
     let reporter = take(&mut event, &["reportingComponent"]).unwrap_or_default();
     put_or_take(&mut event, &["reportingController"], &reporter);
+    // The newer type leaves them out where they are empty.
+    for field in ["reportingController", "reportingInstance"] {
+        if at(&event, &[field]) == "" {
+            take(&mut event, &[field]);
+        }
+    }
     event
 }
 

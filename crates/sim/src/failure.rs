@@ -48,6 +48,14 @@ impl FieldError {
         Self::new(field, "FieldValueInvalid", format!("Invalid value: {}", shown(value)), detail)
     }
 
+    /// Of a rule: what is no single value is not shown.
+    pub(crate) fn broken_rule(field: impl Into<String>, value: &Value, detail: &str) -> Self {
+        if value.is_object() || value.is_array() {
+            return Self::new(field, "FieldValueInvalid", "Invalid value".to_owned(), detail);
+        }
+        Self::invalid(field, value, detail)
+    }
+
     pub(crate) fn wrong_type(field: impl Into<String>, value: &Value, detail: &str) -> Self {
         Self::new(field, "FieldValueTypeInvalid", format!("Invalid value: {}", shown(value)), detail)
     }
@@ -58,6 +66,11 @@ impl FieldError {
 
     pub(crate) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self::new(field, "FieldValueDuplicate", format!("Duplicate value: {}", shown(value)), "")
+    }
+
+    /// With the value as it is to be shown.
+    pub(crate) fn duplicate_of(field: impl Into<String>, shown: &str) -> Self {
+        Self::new(field, "FieldValueDuplicate", format!("Duplicate value: {shown}"), "")
     }
 
     pub(crate) fn too_long(field: impl Into<String>, detail: &str) -> Self {
@@ -142,6 +155,20 @@ impl Failure {
         Self { details: details(&kind.group, &kind.kind, name), ..Self::new(409, "Conflict", message) }
     }
 
+    /// A POST over what is there.
+    pub(crate) fn in_the_way(kind: &Kind, name: &str, existing: &Value) -> Self {
+        let failure = Self::already_exists(kind, name);
+        if crate::json::at(existing, &["metadata", "deletionTimestamp"]).is_null() {
+            return failure;
+        }
+        Self { message: format!("object is being deleted: {}", failure.message), ..failure }
+    }
+
+    /// A query parameter that is no number.
+    pub(crate) fn no_number(text: &str) -> Self {
+        Self::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+    }
+
     pub(crate) fn stale(kind: &Kind, name: &str) -> Self {
         let why =
             "the object has been modified; please apply your changes to the latest version and try again";
@@ -155,8 +182,14 @@ impl Failure {
 
     /// `kind` is the kind's name, as the real server has it here.
     pub(crate) fn invalid(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
-        let texts: Vec<String> =
-            errors.iter().map(|error| format!("{}: {}", error.field, error.body)).collect();
+        // What is said twice stands twice in the causes, but once in the text.
+        let mut texts: Vec<String> = Vec::new();
+        for error in errors {
+            let text = format!("{}: {}", error.field, error.body);
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
         let why = match texts.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -172,7 +205,15 @@ impl Failure {
     }
 
     pub(crate) fn invalid_object(kind: &Kind, name: &str, errors: &[FieldError]) -> Self {
-        Self::invalid(&kind.group, &kind.kind, name, errors)
+        // Events of both APIs are stored, and so refused, as those of the older one.
+        let group = if kind.is("events") { "" } else { &kind.group };
+        Self::invalid(group, &kind.kind, name, errors)
+    }
+
+    /// Of a custom kind's path.
+    pub(crate) fn not_supported(kind: &Kind, verb: &str) -> Self {
+        let message = format!("{verb} is not supported on resources of kind {:?}", kind.qualified());
+        Self::of(kind, "", 405, "MethodNotAllowed", message)
     }
 
     pub(crate) fn method_not_allowed() -> Self {
@@ -189,7 +230,9 @@ impl Failure {
     }
 
     pub(crate) fn not_acceptable() -> Self {
-        let message = "406: Not Acceptable\n\nAvailable representations: application/json";
+        let message = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
+                       application/vnd.kubernetes.protobuf, application/json;stream=watch, \
+                       application/vnd.kubernetes.protobuf;stream=watch";
         Self { details: json!({}), ..Self::new(406, "NotAcceptable", message) }
     }
 

@@ -12,7 +12,7 @@ pub(crate) type Path = Vec<String>;
 pub(crate) type Fields = BTreeSet<Path>;
 
 /// Metadata nobody owns: it belongs to the server.
-const SERVER: [&str; 10] = [
+const SERVER: [&str; 9] = [
     "name",
     "namespace",
     "uid",
@@ -22,7 +22,6 @@ const SERVER: [&str; 10] = [
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
     "managedFields",
-    "generateName",
 ];
 
 /// The fields of an object that somebody may own, with their values.
@@ -33,6 +32,12 @@ pub(crate) fn leaves(object: &Value, shape: Shape<'_>) -> BTreeMap<Path, Value> 
     }
     for field in ["apiVersion", "kind"] {
         take(&mut owned, &[field]);
+    }
+    // The Go types have these even where nothing is in them.
+    for field in ["spec", "status"] {
+        if matches!(shape, Shape::Table(..)) && crate::json::is_empty(at(&owned, &[field])) {
+            take(&mut owned, &[field]);
+        }
     }
     let mut found = BTreeMap::new();
     for (name, value) in owned.as_object().into_iter().flatten() {
@@ -67,10 +72,33 @@ fn walk(value: &Value, shape: Shape<'_>, path: Path, found: &mut BTreeMap<Path, 
                 }
             }
         },
+        // In a list without items, nobody owns an item.
+        Value::Array(_) if shape.list() != ListKind::Atomic => {}
         _ => {
             found.insert(path, value.clone());
         }
     }
+}
+
+/// Maps and lists that are fields of their own: whoever makes one owns it beside what is in it. What the Go types
+/// always have is none.
+fn holders(object: &Value, shape: Shape<'_>) -> Fields {
+    const ALWAYS: [&str; 7] =
+        ["metadata", "spec", "status", "template", "containers", "strategy", "loadBalancer"];
+    let custom = matches!(shape, Shape::Schema(_));
+    let mut found = Fields::new();
+    for path in leaves(object, shape).into_keys() {
+        for end in 1..path.len() {
+            let (Some(way), Some(last)) = (path.get(..end), path.get(end - 1)) else { continue };
+            let name = last.strip_prefix("f:");
+            let always = name
+                .is_some_and(|name| (name == "metadata" && end == 1) || (!custom && ALWAYS.contains(&name)));
+            if name.is_some() && !always {
+                found.insert(way.to_vec());
+            }
+        }
+    }
+    found
 }
 
 /// `k:{"name":"a"}`.
@@ -177,6 +205,9 @@ fn entry(manager: &Manager) -> Value {
         "manager": manager.name, "operation": if manager.apply { "Apply" } else { "Update" },
         "apiVersion": manager.api_version, "time": manager.time, "fieldsType": "FieldsV1", "fieldsV1": tree,
     });
+    if manager.time.is_empty() {
+        take(&mut entry, &["time"]);
+    }
     if !manager.subresource.is_empty() {
         put(&mut entry, &["subresource"], manager.subresource.as_str());
     }
@@ -193,7 +224,10 @@ pub(crate) fn note_update(old: &Value, new: &mut Value, shape: Shape<'_>, writer
         .filter(|(path, value)| before.get(*path) != Some(*value))
         .map(|(path, _)| path.clone())
         .collect();
-    let removed: Fields = before.keys().filter(|path| !after.contains_key(*path)).cloned().collect();
+    let (held, holds) = (holders(old, shape), holders(new, shape));
+    let made: Fields = holds.difference(&held).cloned().collect();
+    let mut removed: Fields = before.keys().filter(|path| !after.contains_key(*path)).cloned().collect();
+    removed.extend(held.difference(&holds).cloned());
     if !changed.is_empty() || !removed.is_empty() {
         for manager in &mut managers {
             manager.fields.retain(|path| !removed.contains(path));
@@ -207,6 +241,7 @@ pub(crate) fn note_update(old: &Value, new: &mut Value, shape: Shape<'_>, writer
                 None => writer.entry(false),
             };
             entry.fields.extend(changed);
+            entry.fields.extend(made);
             entry.time = time_text(writer.now_ms);
             entry.api_version.clone_from(&writer.api_version);
             managers.push(entry);
@@ -231,14 +266,14 @@ pub(crate) fn conflicts(managers: &[Manager], wanted: &Fields, writer: &Writer) 
 }
 
 fn described(manager: &Manager) -> String {
-    if manager.apply {
-        return format!("{:?}", manager.name);
-    }
     let sub = if manager.subresource.is_empty() {
         String::new()
     } else {
         format!(" with subresource {:?}", manager.subresource)
     };
+    if manager.apply {
+        return format!("{:?}{sub}", manager.name);
+    }
     format!("{:?}{sub} using {}", manager.name, manager.api_version)
 }
 
@@ -249,11 +284,15 @@ pub(crate) fn note_apply(
     wanted: Fields,
     took: &Fields,
     writer: &Writer,
+    changes: bool,
 ) {
     let was = managers.iter().position(|manager| writer.is(manager, true));
     let mut entry = was.map_or_else(|| writer.entry(true), |at| managers.remove(at));
-    if entry.fields != wanted {
+    // The time is that of a change of the object; who only comes to own what is there has none.
+    if changes {
         entry.time = time_text(writer.now_ms);
+    } else if entry.fields != wanted {
+        entry.time.clear();
     }
     entry.fields = wanted;
     for manager in &mut managers {

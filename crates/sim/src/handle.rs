@@ -177,8 +177,9 @@ fn json_response(answer: Answer) -> Response<AnswerBody> {
             response.headers_mut().append(header::WARNING, value);
         }
     }
-    if answer.code == 429 {
-        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    let after = crate::json::at(&answer.body, &["details", "retryAfterSeconds"]).as_u64();
+    if let Some(seconds) = after.or((answer.code == 429).then_some(1)) {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }

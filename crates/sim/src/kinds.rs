@@ -108,7 +108,12 @@ impl Kind {
         if self.create_only {
             return &["create"];
         }
-        &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+        match (self.is_custom(), self.plural.as_ref()) {
+            (true, _) => &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"],
+            // Namespaces go one by one.
+            (false, "namespaces") => &["create", "delete", "get", "list", "patch", "update", "watch"],
+            _ => &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+        }
     }
 
     /// A stored object as this version of the kind shows it.
@@ -116,6 +121,8 @@ impl Kind {
         let mut object = if self.is_new_event() { crate::event::to_new(stored) } else { stored.clone() };
         if self.is("events") {
             crate::event::write_out(&mut object, self.is_new_event());
+        } else if self.is("pods") {
+            crate::builtin::write_out(&mut object);
         }
         crate::json::put(&mut object, &["apiVersion"], self.api_version());
         crate::json::put(&mut object, &["kind"], self.kind.as_ref());

@@ -23,12 +23,40 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
 
 /// Applies a JSON patch.
 pub(crate) fn json(target: &mut Value, patch: &Value) -> Result<(), Failure> {
-    let patch: json_patch::Patch = serde_json::from_value(patch.clone())
-        .map_err(|why| Failure::bad_request(format!("error decoding patch: {why}")))?;
     // The real server says no more than this.
     let why = "the server rejected our request due to an error in our request";
-    let failed = |_| Failure { details: serde_json::json!({}), ..Failure::new(422, "Invalid", why) };
-    json_patch::patch(target, &patch).map_err(failed)
+    let failed = || Failure { details: serde_json::json!({}), ..Failure::new(422, "Invalid", why) };
+    for operation in patch.as_array().into_iter().flatten() {
+        let mut operation = operation.clone();
+        // To replace a member that is not there adds it.
+        if operation.get("op").is_some_and(|op| op == "replace")
+            && let Some(path) = operation.get("path").and_then(Value::as_str)
+            && target.pointer(path).is_none()
+            && let Some((parent, _)) = path.rsplit_once('/')
+            && target.pointer(parent).is_some_and(Value::is_object)
+        {
+            crate::json::put(&mut operation, &["op"], "add");
+        }
+        let one: json_patch::PatchOperation = serde_json::from_value(operation).map_err(|_| failed())?;
+        json_patch::patch(target, &[one]).map_err(|_| failed())?;
+    }
+    Ok(())
+}
+
+/// A value as Go prints it.
+pub(crate) fn go_text(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(go_text).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let mut members: Vec<String> =
+                map.iter().map(|(key, value)| format!("{key}:{}", go_text(value))).collect();
+            members.sort();
+            format!("map[{}]", members.join(" "))
+        }
+        other => other.to_string(),
+    }
 }
 
 const PATCH: &str = "$patch";
@@ -54,7 +82,10 @@ pub(crate) fn strategic(target: &mut Value, patch: &Value, field: &str) -> Resul
             return Ok(());
         }
         Some("merge") | None => {}
-        Some(other) => return Err(Failure::bad_request(format!("Unknown patch type found: {other}"))),
+        Some(other) => {
+            let shown = go_text(&Value::Object(patch.clone()));
+            return Err(Failure::new(500, "", format!("unknown patch type: {other} in map: {shown}")));
+        }
     }
     let target = map_of(target);
     for (name, value) in patch {
@@ -99,6 +130,7 @@ fn list(target: &mut Value, patch: &[Value], key: &str, field: &str) -> Result<(
         *target = Value::Array(Vec::new());
     }
     let Value::Array(items) = target else { return Ok(()) };
+    let before = items.clone();
     for item in patch {
         if key.is_empty() {
             if !items.contains(item) {
@@ -110,8 +142,8 @@ fn list(target: &mut Value, patch: &[Value], key: &str, field: &str) -> Result<(
             if item.get(PATCH).is_some() {
                 continue;
             }
-            let why = format!("map: {item} does not contain declared merge key: {key}");
-            return Err(Failure::new(422, "Invalid", why));
+            let why = format!("map: {} does not contain declared merge key: {key}", go_text(item));
+            return Err(Failure::new(500, "", why));
         };
         let at = items.iter().position(|have| have.get(key) == Some(wanted));
         let delete = item.get(PATCH).and_then(Value::as_str) == Some("delete");
@@ -132,7 +164,30 @@ fn list(target: &mut Value, patch: &[Value], key: &str, field: &str) -> Result<(
             }
         }
     }
+    interleave(items, &before, patch, key);
     Ok(())
+}
+
+/// Items of the patch keep its order; of the others only those come before that stood before.
+fn interleave(items: &mut Vec<Value>, before: &[Value], patch: &[Value], key: &str) {
+    let is = |one: &Value, other: &Value| {
+        if key.is_empty() { one == other } else { one.get(key) == other.get(key) }
+    };
+    let place = |list: &[Value], item: &Value| list.iter().position(|one| is(one, item));
+    let (mut named, others): (Vec<Value>, Vec<Value>) =
+        items.drain(..).partition(|item| place(patch, item).is_some());
+    named.sort_by_key(|item| place(patch, item));
+    let mut others = others.into_iter().peekable();
+    for item in named {
+        let here = place(before, &item);
+        while let Some(other) =
+            others.next_if(|other| here.is_some_and(|here| place(before, other) < Some(here)))
+        {
+            items.push(other);
+        }
+        items.push(item);
+    }
+    items.extend(others);
 }
 
 /// Puts the named items into the given order; others keep their places behind.
@@ -169,7 +224,7 @@ mod tests {
         let pod = json!({"spec": {"containers": [{"name": "a", "image": "1", "args": ["x"]}, {"name": "b", "image": "1"}]}});
         let patch = json!({"spec": {"containers": [{"name": "a", "image": "2", "args": ["y"]}, {"name": "c", "image": "3"}]}});
         let expected = json!({"spec": {"containers": [
-            {"name": "a", "image": "2", "args": ["y"]}, {"name": "b", "image": "1"}, {"name": "c", "image": "3"},
+            {"name": "a", "image": "2", "args": ["y"]}, {"name": "c", "image": "3"}, {"name": "b", "image": "1"},
         ]}});
         assert_eq!(patched(pod, &patch), expected);
     }
@@ -181,7 +236,7 @@ mod tests {
             "status": {"conditions": [{"type": "A", "$patch": "delete"}, {"type": "C"}], "$setElementOrder/conditions": [{"type": "C"}, {"type": "B"}]},
             "metadata": {"$deleteFromPrimitiveList/finalizers": ["x/a"], "finalizers": ["x/c"]},
         });
-        let expected = json!({"status": {"conditions": [{"type": "C"}, {"type": "B"}]}, "metadata": {"finalizers": ["x/b", "x/c"]}});
+        let expected = json!({"status": {"conditions": [{"type": "C"}, {"type": "B"}]}, "metadata": {"finalizers": ["x/c", "x/b"]}});
         assert_eq!(patched(pod, &patch), expected);
         let replaced = patched(json!({"spec": {"a": 1}}), &json!({"spec": {"$patch": "replace", "b": 2}}));
         assert_eq!(replaced, json!({"spec": {"b": 2}}));

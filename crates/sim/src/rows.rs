@@ -138,7 +138,11 @@ fn kind(row: &Row) -> Kind {
         kind: kind.into(),
         list_kind: format!("{kind}List").into(),
         short_names: short.iter().map(|name| (*name).into()).collect(),
-        categories: if in_all { vec!["all".into()] } else { Vec::new() },
+        categories: match plural {
+            "customresourcedefinitions" => vec!["api-extensions".into()],
+            _ if in_all => vec!["all".into()],
+            _ => Vec::new(),
+        },
         namespaced,
         subresources: subresources.to_vec(),
         ways,

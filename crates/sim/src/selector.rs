@@ -32,8 +32,7 @@ pub(crate) struct Selector {
 impl Selector {
     /// Reads both selectors; a field the kind does not offer is refused.
     pub(crate) fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, Failure> {
-        let labels = parse_labels(labels)
-            .map_err(|why| Failure::bad_request(format!("unable to parse requirement: {why}")))?;
+        let labels = parse_labels(labels).map_err(Failure::bad_request)?;
         let fields = parse_fields(kind, fields)?;
         Ok(Self { labels, fields })
     }
@@ -107,7 +106,8 @@ fn known_field(kind: &Kind, name: &str) -> bool {
         let parts = ["kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"];
         name.strip_prefix(prefix).is_some_and(|part| parts.contains(&part))
     };
-    let event = kind.is("events") && (about("involvedObject.") || about("regarding."));
+    let prefix = if kind.group == "events.k8s.io" { "regarding." } else { "involvedObject." };
+    let event = kind.is("events") && about(prefix);
     own_fields(kind).contains(&name) || event
 }
 
@@ -123,7 +123,7 @@ fn parse_fields(kind: &Kind, selector: &str) -> Result<Vec<FieldTerm>, Failure> 
             return Err(Failure::bad_request(why));
         };
         if !known_field(kind, name) {
-            let why = if own_fields(kind).is_empty() && !kind.is("events") {
+            let why = if own_fields(kind).is_empty() && !kind.is("events") && !kind.is_custom() {
                 format!(
                     "{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
                 )
@@ -165,6 +165,17 @@ fn end_of_term(text: &str) -> usize {
 }
 
 fn parse_label(term: &str) -> Result<LabelTerm, String> {
+    if term.is_empty() {
+        return Err("found ',', expected: !, identifier, or 'end of string'".to_owned());
+    }
+    parse_term(term).map_err(|why| match why.strip_suffix(", expected: ',' or 'end of string'") {
+        // Behind a whole term nobody speaks of requirements any more.
+        Some(_) => why,
+        None => format!("unable to parse requirement: {why}"),
+    })
+}
+
+fn parse_term(term: &str) -> Result<LabelTerm, String> {
     let words: Vec<&str> = term.splitn(2, char::is_whitespace).collect();
     if let [key, set] = words.as_slice() {
         let set = set.trim();
@@ -174,11 +185,17 @@ fn parse_label(term: &str) -> Result<LabelTerm, String> {
         if let Some(values) = set.strip_prefix("in") {
             return Ok(LabelTerm::In(key_of(key)?, values_of(values)?));
         }
+        if !set.starts_with(['=', '!']) && !key.contains('=') {
+            return Err(format!("found '{set}', expected: in, notin, =, ==, !=, gt, lt"));
+        }
     }
     if let Some((key, value)) = term.split_once("!=") {
         return Ok(LabelTerm::NotIn(key_of(key)?, vec![value.trim().to_owned()]));
     }
     if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
+        if let Some((_, more)) = value.trim().split_once(char::is_whitespace) {
+            return Err(format!("found '{}', expected: ',' or 'end of string'", more.trim()));
+        }
         return Ok(LabelTerm::In(key_of(key)?, vec![value.trim().to_owned()]));
     }
     match term.strip_prefix('!') {
@@ -196,7 +213,7 @@ fn key_of(key: &str) -> Result<String, String> {
 
 fn values_of(text: &str) -> Result<Vec<String>, String> {
     let inner = text.trim().strip_prefix('(').and_then(|text| text.strip_suffix(')'));
-    let inner = inner.ok_or_else(|| format!("found {text:?}, expected: '(' and ')'"))?;
+    let inner = inner.ok_or_else(|| format!("found '{}' expected: '('", text.trim()))?;
     Ok(inner.split(',').map(|value| value.trim().to_owned()).collect())
 }
 

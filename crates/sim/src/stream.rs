@@ -81,7 +81,9 @@ impl WatchStream {
                 Wake::End => return None,
                 Wake::Mark => {
                     self.mark = self.next_mark();
-                    return Some(vec![self.handle.with(|server| server.bookmark(&self.watch))]);
+                    if let Some(mark) = self.handle.with(|server| server.bookmark(&mut self.watch)) {
+                        return Some(vec![mark]);
+                    }
                 }
             }
         }

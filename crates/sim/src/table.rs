@@ -51,6 +51,16 @@ impl TableWish {
     }
 }
 
+/// A column of numbers.
+fn number(name: &'static str, cell: fn(&Value, i64) -> Value) -> Column {
+    Column { kind: "integer".into(), ..made(name, 0, cell) }
+}
+
+/// A column for `-o wide`.
+fn wide(name: &'static str, cell: fn(&Value, i64) -> Value) -> Column {
+    made(name, 1, cell)
+}
+
 fn made(name: &'static str, priority: i64, cell: fn(&Value, i64) -> Value) -> Column {
     Column {
         name: name.into(),
@@ -79,12 +89,19 @@ pub(crate) fn columns(plural: &str) -> Vec<Column> {
             age(),
             made("IP", 1, |pod, _| or_none(at(pod, &["status", "podIP"]))),
             made("Node", 1, |pod, _| or_none(at(pod, &["spec", "nodeName"]))),
+            wide("Nominated Node", |pod, _| or_none(at(pod, &["status", "nominatedNodeName"]))),
+            wide("Readiness Gates", |_, _| json!("<none>")),
         ],
         "nodes" => vec![
             made("Status", 0, cells::node_status),
             made("Roles", 0, |_, _| json!("<none>")),
             age(),
             path("Version", ".status.nodeInfo.kubeletVersion"),
+            wide("Internal-IP", |node, _| cells::node_address(node, "InternalIP")),
+            wide("External-IP", |node, _| cells::node_address(node, "ExternalIP")),
+            wide("OS-Image", |node, _| cells::node_info(node, "osImage")),
+            wide("Kernel-Version", |node, _| cells::node_info(node, "kernelVersion")),
+            wide("Container-Runtime", |node, _| cells::node_info(node, "containerRuntimeVersion")),
         ],
         "namespaces" => vec![path("Status", ".status.phase"), age()],
         "services" => vec![
@@ -102,20 +119,34 @@ pub(crate) fn columns(plural: &str) -> Vec<Column> {
             made("Endpoints", 0, |slice, _| cells::slice_endpoints(slice)),
             age(),
         ],
-        "leases" => vec![path("Holder", ".spec.holderIdentity"), age()],
+        "leases" => vec![
+            made("Holder", 0, |lease, _| json!(text(lease, &["spec", "holderIdentity"]).unwrap_or_default())),
+            age(),
+        ],
         "deployments" => vec![
             made("Ready", 0, |object, _| cells::ready_of(object)),
             made("Up-to-date", 0, |object, _| count(object, "updatedReplicas")),
             made("Available", 0, |object, _| count(object, "availableReplicas")),
             age(),
+            wide("Containers", |object, _| cells::containers(object, "name")),
+            wide("Images", |object, _| cells::containers(object, "image")),
+            wide("Selector", |object, _| cells::labels(at(object, &["spec", "selector", "matchLabels"]))),
         ],
         "replicasets" => vec![
-            made("Desired", 0, |object, _| at(object, &["spec", "replicas"]).clone()),
-            made("Current", 0, |object, _| count(object, "replicas")),
-            made("Ready", 0, |object, _| count(object, "readyReplicas")),
+            number("Desired", |object, _| at(object, &["spec", "replicas"]).clone()),
+            number("Current", |object, _| count(object, "replicas")),
+            number("Ready", |object, _| count(object, "readyReplicas")),
             age(),
+            wide("Containers", |object, _| cells::containers(object, "name")),
+            wide("Images", |object, _| cells::containers(object, "image")),
+            wide("Selector", |object, _| cells::labels(at(object, &["spec", "selector", "matchLabels"]))),
         ],
-        "statefulsets" => vec![made("Ready", 0, |object, _| cells::ready_of(object)), age()],
+        "statefulsets" => vec![
+            made("Ready", 0, |object, _| cells::ready_of(object)),
+            age(),
+            wide("Containers", |object, _| cells::containers(object, "name")),
+            wide("Images", |object, _| cells::containers(object, "image")),
+        ],
         "customresourcedefinitions" => {
             vec![made("Created At", 0, |object, _| at(object, &["metadata", "creationTimestamp"]).clone())]
         }
@@ -132,7 +163,14 @@ pub(crate) fn columns(plural: &str) -> Vec<Column> {
             path("Type", ".type"),
             path("Reason", ".reason"),
             made("Object", 0, |event, _| cells::event_object(event)),
+            wide("Subobject", |event, _| {
+                json!(text(event, &["involvedObject", "fieldPath"]).unwrap_or_default())
+            }),
+            wide("Source", |event, _| cells::event_source(event)),
             path("Message", ".message"),
+            wide("First Seen", cells::event_first_seen),
+            wide("Count", |event, _| cells::event_count(event)),
+            wide("Name", |event, _| at(event, &["metadata", "name"]).clone()),
         ],
         _ => vec![age()],
     }
@@ -211,11 +249,12 @@ pub(crate) fn table(
     let name = json!({"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0});
     let define = |column: &Column| {
         json!({
-            "name": column.name, "type": column.kind, "format": "",
+            "name": column.name, "type": column.kind, "format": if column.name == "Name" { "name" } else { "" },
             "description": column.description, "priority": column.priority,
         })
     };
-    let columns: Vec<Value> = std::iter::once(name).chain(kind.columns.iter().map(define)).collect();
+    let named = (!kind.is("events")).then_some(name);
+    let columns: Vec<Value> = named.into_iter().chain(kind.columns.iter().map(define)).collect();
     let rows: Vec<Value> = objects.iter().map(|object| row(kind, object, wish, now_ms)).collect();
     let meta = if list_meta.is_null() { json!({}) } else { list_meta.clone() };
     json!({
@@ -229,9 +268,11 @@ fn row(kind: &Kind, object: &Value, wish: TableWish, now_ms: i64) -> Value {
         Cell::Made(make) => make(object, now_ms),
         Cell::Path(path) => path_cell(column, object, path, now_ms),
     };
-    let name = at(object, &["metadata", "name"]).clone();
-    let cells: Vec<Value> = std::iter::once(name).chain(kind.columns.iter().map(cell)).collect();
-    let mut row = json!({"cells": cells});
+    // A bookmark has no name; an event's comes last.
+    let name = json!(text(object, &["metadata", "name"]).unwrap_or_default());
+    let named = (!kind.is("events")).then_some(name);
+    let cells: Vec<Value> = named.into_iter().chain(kind.columns.iter().map(cell)).collect();
+    let mut row = json!({"cells": cells, "object": null});
     match wish {
         TableWish::Nothing => {}
         TableWish::Object => put(&mut row, &["object"], kind.shown(object)),

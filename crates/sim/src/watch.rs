@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A watch under way.
+#[expect(clippy::struct_excessive_bools, reason = "wishes and steps that do not hang together")]
 #[derive(Debug)]
 pub struct Watch {
     pub(crate) kind: Arc<Kind>,
@@ -27,6 +28,10 @@ pub struct Watch {
     /// When the server ends it.
     pub(crate) timeout: Option<Duration>,
     pub(crate) table: Option<TableWish>,
+    /// Whether a Table has told its columns: only the first does.
+    pub(crate) columns_told: bool,
+    /// The newest version it was told of.
+    pub(crate) told: u64,
     pub(crate) ended: bool,
 }
 
@@ -79,13 +84,13 @@ impl Watch {
         events
     }
 
-    /// A bookmark at what it has seen.
-    pub(crate) fn mark(&self) -> Value {
-        self.bookmark(self.cursor, false)
+    /// A bookmark at what it has seen, if that is news.
+    pub(crate) fn mark(&mut self) -> Option<Value> {
+        (self.cursor > self.told).then(|| self.bookmark(self.cursor, false))
     }
 
     /// What it is shown of a change.
-    fn see(&self, change: &Change, now_ms: i64) -> Option<Value> {
+    fn see(&mut self, change: &Change, now_ms: i64) -> Option<Value> {
         let here = self.namespace.is_empty()
             || change.key.split_once('/').is_some_and(|(namespace, _)| namespace == self.namespace);
         if *change.storage != *self.kind.storage || !here {
@@ -106,24 +111,37 @@ impl Watch {
         }
     }
 
-    fn event(&self, kind: &str, stored: &Value, now_ms: i64) -> Value {
+    fn event(&mut self, kind: &str, stored: &Value, now_ms: i64) -> Value {
+        let version = at(stored, &["metadata", "resourceVersion"]);
+        self.told = self.told.max(version.as_str().and_then(|text| text.parse().ok()).unwrap_or(0));
         let object = match self.table {
-            Some(wish) => crate::table::table(&self.kind, &[stored], &Value::Null, wish, now_ms),
+            Some(wish) => self.table(stored, version, wish, now_ms),
             None => self.kind.shown(stored),
         };
         json!({"type": kind, "object": object})
     }
 
-    fn bookmark(&self, version: u64, initial_events_end: bool) -> Value {
-        let mut object = json!({
-            "kind": self.kind.kind, "apiVersion": self.kind.api_version(),
-            "metadata": {"resourceVersion": version.to_string()},
-        });
+    fn table(&mut self, object: &Value, version: &Value, wish: TableWish, now_ms: i64) -> Value {
+        let meta = json!({"resourceVersion": version});
+        let mut table = crate::table::table(&self.kind, &[object], &meta, wish, now_ms);
+        if std::mem::replace(&mut self.columns_told, true) {
+            put(&mut table, &["columnDefinitions"], Value::Null);
+        }
+        table
+    }
+
+    fn bookmark(&mut self, version: u64, initial_events_end: bool) -> Value {
+        self.told = version;
+        // The Go type of the kind, with nothing in it.
+        let mut object = crate::builtin::nothing_of(&self.kind);
+        put(&mut object, &["kind"], self.kind.kind.as_ref());
+        put(&mut object, &["apiVersion"], self.kind.api_version());
+        put(&mut object, &["metadata"], json!({"resourceVersion": version.to_string()}));
         if initial_events_end {
             put(&mut object, &["metadata", "annotations", INITIAL_EVENTS_END], "true");
         }
         if let Some(wish) = self.table {
-            object = crate::table::table(&self.kind, &[&object], at(&object, &["metadata"]), wish, 0);
+            object = self.table(&object, &json!(version.to_string()), wish, 0);
         }
         json!({"type": "BOOKMARK", "object": object})
     }

@@ -1,6 +1,6 @@
 //! Defaults of built-in kinds.
 
-use crate::json::{at, each, items, put, put_default, text};
+use crate::json::{at, each, items, put, put_default, take, text};
 use crate::kinds::Kind;
 use serde_json::{Value, json};
 
@@ -35,6 +35,8 @@ pub(crate) fn default(kind: &Kind, object: &mut Value) {
             put_default(object, &["spec", "replicas"], 1);
             put_default(object, &["spec", "revisionHistoryLimit"], 10);
             put_default(object, &["spec", "podManagementPolicy"], "OrderedReady");
+            let retain = json!({"whenDeleted": "Retain", "whenScaled": "Retain"});
+            put_default(object, &["spec", "persistentVolumeClaimRetentionPolicy"], retain);
             put_default(object, &["spec", "updateStrategy", "type"], "RollingUpdate");
             if text(object, &["spec", "updateStrategy", "type"]) == Some("RollingUpdate") {
                 put_default(object, &["spec", "updateStrategy", "rollingUpdate", "partition"], 0);
@@ -42,7 +44,26 @@ pub(crate) fn default(kind: &Kind, object: &mut Value) {
             template(object);
         }
         "customresourcedefinitions" => crate::crd::default(object),
+        // The Go type has it even where nothing is in it.
+        "leases" => {
+            put_default(object, &["spec"], json!({}));
+            // Behind a gate that is off.
+            for field in ["strategy", "preferredHolder"] {
+                take(object, &["spec", field]);
+            }
+        }
+        "events" => event(object),
         _ => {}
+    }
+}
+
+/// Fields without which the Go type is never written.
+fn event(event: &mut Value) {
+    if at(event, &["eventTime"]).is_null() {
+        put(event, &["eventTime"], Value::Null);
+    }
+    for field in ["reportingComponent", "reportingInstance"] {
+        put_default(event, &[field], "");
     }
 }
 
@@ -51,7 +72,10 @@ fn slice(slice: &mut Value) {
         put_default(port, &["name"], "");
         put_default(port, &["protocol"], "TCP");
     });
-    each(slice, &["endpoints"], |endpoint| put_default(endpoint, &["conditions"], json!({})));
+    each(slice, &["endpoints"], |endpoint| {
+        put_default(endpoint, &["conditions"], json!({}));
+        take(endpoint, &["deprecatedTopology"]);
+    });
     // The Go type writes these out even where there are none.
     for list in ["endpoints", "ports"] {
         if items(slice, &[list]).is_empty() {
@@ -104,10 +128,21 @@ fn tolerations(spec: &mut Value) {
 }
 
 fn qos(pod: &Value) -> &'static str {
-    let any = items(pod, &["spec", "containers"]).iter().any(|container| {
+    let containers = items(pod, &["spec", "containers"]);
+    let any = containers.iter().any(|container| {
         ["requests", "limits"].iter().any(|key| at(container, &["resources", key]).is_object())
     });
-    if any { "Burstable" } else { "BestEffort" }
+    let full = |container: &Value| {
+        ["cpu", "memory"].iter().all(|name| {
+            let limit = at(container, &["resources", "limits", name]);
+            !limit.is_null() && at(container, &["resources", "requests", name]) == limit
+        })
+    };
+    match any {
+        true if containers.iter().all(full) => "Guaranteed",
+        true => "Burstable",
+        false => "BestEffort",
+    }
 }
 
 fn pod_spec(spec: &mut Value) {
@@ -116,6 +151,24 @@ fn pod_spec(spec: &mut Value) {
     put_default(spec, &["terminationGracePeriodSeconds"], 30);
     put_default(spec, &["schedulerName"], "default-scheduler");
     put_default(spec, &["securityContext"], json!({}));
+    if at(spec, &["terminationGracePeriodSeconds"]).as_i64().is_some_and(|grace| grace < 0) {
+        put(spec, &["terminationGracePeriodSeconds"], 1);
+    }
+    if at(spec, &["hostNetwork"]) == true {
+        each(spec, &["containers"], |container| {
+            each(container, &["ports"], |port| {
+                let number = at(port, &["containerPort"]).clone();
+                put_default(port, &["hostPort"], number);
+            });
+        });
+    }
+    each(spec, &["volumes"], |volume| {
+        for source in ["configMap", "secret", "projected", "downwardAPI"] {
+            if at(volume, &[source]).is_object() {
+                put_default(volume, &[source, "defaultMode"], 420);
+            }
+        }
+    });
     each(spec, &["containers"], container);
     each(spec, &["initContainers"], container);
 }
@@ -128,6 +181,16 @@ fn container(container: &mut Value) {
     put_default(container, &["terminationMessagePath"], "/dev/termination-log");
     put_default(container, &["terminationMessagePolicy"], "File");
     put_default(container, &["resources"], json!({}));
+    // What is limited and not asked for is asked for.
+    let limits = at(container, &["resources", "limits"]).clone();
+    for (name, limit) in limits.as_object().into_iter().flatten() {
+        put_default(container, &["resources", "requests", name.as_str()], limit.clone());
+    }
+    each(container, &["env"], |one| {
+        if at(one, &["valueFrom", "fieldRef"]).is_object() {
+            put_default(one, &["valueFrom", "fieldRef", "apiVersion"], "v1");
+        }
+    });
     each(container, &["ports"], |port| put_default(port, &["protocol"], "TCP"));
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if let Some(probe) = container.get_mut(name).filter(|probe| probe.is_object()) {
@@ -135,6 +198,9 @@ fn container(container: &mut Value) {
             put_default(probe, &["periodSeconds"], 10);
             put_default(probe, &["successThreshold"], 1);
             put_default(probe, &["failureThreshold"], 3);
+            if at(probe, &["grpc"]).is_object() {
+                put_default(probe, &["grpc", "service"], "");
+            }
             if at(probe, &["httpGet"]).is_object() {
                 put_default(probe, &["httpGet", "path"], "/");
                 put_default(probe, &["httpGet", "scheme"], "HTTP");
@@ -147,6 +213,9 @@ fn service(service: &mut Value) {
     put_default(service, &["spec"], json!({}));
     put_default(service, &["spec", "type"], "ClusterIP");
     put_default(service, &["spec", "sessionAffinity"], "None");
+    if text(service, &["spec", "sessionAffinity"]) == Some("ClientIP") {
+        put_default(service, &["spec", "sessionAffinityConfig", "clientIP", "timeoutSeconds"], 10800);
+    }
     let kind = text(service, &["spec", "type"]).unwrap_or_default().to_owned();
     if kind != "ExternalName" {
         put_default(service, &["spec", "internalTrafficPolicy"], "Cluster");

@@ -1,10 +1,11 @@
 //! Checks of built-in kinds: those the product meets, not all the real server has.
 
+use super::names::{key_errors, label_error};
+use super::network::{NO_IP, endpoints, ip_of, port_number, service, slice};
 use crate::failure::FieldError;
 use crate::json::{at, items, text};
 use crate::kinds::Kind;
 use serde_json::{Value, json};
-use std::net::IpAddr;
 
 /// What is wrong with an object.
 pub(crate) fn validate(kind: &Kind, object: &Value) -> Vec<FieldError> {
@@ -16,9 +17,10 @@ pub(crate) fn validate(kind: &Kind, object: &Value) -> Vec<FieldError> {
         "leases" => lease(object, &mut errors),
         "endpointslices" => slice(object, &mut errors),
         "services" => service(object, &mut errors),
-        "pods" => containers(object, &["spec", "containers"], "spec.containers", &mut errors),
+        "pods" => pod(object, &mut errors),
         "deployments" | "replicasets" | "statefulsets" => workload(object, &mut errors),
         "customresourcedefinitions" => errors.extend(crate::crd::validate(object)),
+        "endpoints" => endpoints(object, &mut errors),
         "events" => event(object, &mut errors),
         _ => {}
     }
@@ -38,134 +40,6 @@ fn lease(lease: &Value, errors: &mut Vec<FieldError>) {
         let why = "must be greater than or equal to 0";
         errors.push(FieldError::invalid("spec.leaseTransitions", &json!(count), why));
     }
-    if text(lease, &["spec", "preferredHolder"]).is_some() && text(lease, &["spec", "strategy"]).is_none() {
-        let why = "may only be specified if `strategy` is defined";
-        errors.push(FieldError::forbidden("spec.preferredHolder", why));
-    }
-}
-
-fn slice(slice: &Value, errors: &mut Vec<FieldError>) {
-    let known = ["FQDN", "IPv4", "IPv6"].map(str::to_owned);
-    let family = text(slice, &["addressType"]).unwrap_or_default();
-    if family.is_empty() {
-        errors.push(FieldError::required("addressType", ""));
-    } else if !known.iter().any(|one| one == family) {
-        errors.push(FieldError::not_supported("addressType", &json!(family), &known));
-    }
-    let endpoints = items(slice, &["endpoints"]);
-    if endpoints.len() > 1000 {
-        errors.push(FieldError::too_many("endpoints", endpoints.len(), 1000));
-    }
-    for (index, endpoint) in endpoints.iter().enumerate() {
-        let path = format!("endpoints[{index}].addresses");
-        let addresses = items(endpoint, &["addresses"]);
-        if addresses.is_empty() {
-            errors.push(FieldError::required(&path, "must contain at least 1 address"));
-        }
-        for address in addresses {
-            let parsed = address.as_str().and_then(|text| text.parse::<IpAddr>().ok());
-            let fits = match (family, parsed) {
-                ("IPv4", parsed) => parsed.is_some_and(|ip| ip.is_ipv4()),
-                ("IPv6", parsed) => parsed.is_some_and(|ip| ip.is_ipv6()),
-                _ => true,
-            };
-            if !fits {
-                let why = format!("must be an {family} address");
-                errors.push(FieldError::invalid(&path, address, &why));
-            }
-        }
-    }
-    ports(items(slice, &["ports"]), "ports", errors);
-}
-
-/// What no slice and no endpoints may name: a connection to it would go anywhere but to a pod.
-pub(crate) fn special_addresses(kind: &Kind, object: &Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let mut check = |path: String, address: &Value| {
-        let ip = address.as_str().and_then(|text| text.parse::<IpAddr>().ok());
-        if let Some(why) = ip.and_then(special) {
-            errors.push(FieldError::invalid(path, address, why));
-        }
-    };
-    if kind.is("endpointslices") {
-        for (index, endpoint) in items(object, &["endpoints"]).iter().enumerate() {
-            for (inner, address) in items(endpoint, &["addresses"]).iter().enumerate() {
-                check(format!("endpoints[{index}].addresses[{inner}]"), address);
-            }
-        }
-    } else if kind.is("endpoints") {
-        for (index, subset) in items(object, &["subsets"]).iter().enumerate() {
-            for list in ["addresses", "notReadyAddresses"] {
-                for (inner, address) in items(subset, &[list]).iter().enumerate() {
-                    check(format!("subsets[{index}].{list}[{inner}].ip"), at(address, &["ip"]));
-                }
-            }
-        }
-    }
-    errors
-}
-
-fn special(ip: IpAddr) -> Option<&'static str> {
-    let link_local = match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
-    let link_local_multicast = match ip {
-        IpAddr::V4(ip) => ip.octets().starts_with(&[224, 0, 0]),
-        IpAddr::V6(ip) => ip.octets().starts_with(&[0xff, 0x02]),
-    };
-    if ip.is_unspecified() {
-        Some("may not be unspecified (0.0.0.0 or ::)")
-    } else if ip.is_loopback() {
-        Some("may not be in the loopback range (127.0.0.0/8, ::1/128)")
-    } else if link_local {
-        Some("may not be in the link-local range (169.254.0.0/16, fe80::/10)")
-    } else if link_local_multicast {
-        Some("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
-    } else {
-        None
-    }
-}
-
-/// Names used once, numbers in range.
-fn ports(ports: &[Value], path: &str, errors: &mut Vec<FieldError>) {
-    let mut names = Vec::new();
-    for (index, port) in ports.iter().enumerate() {
-        let name = text(port, &["name"]).unwrap_or_default();
-        if names.contains(&name) {
-            errors.push(FieldError::duplicate(format!("{path}[{index}].name"), &json!(name)));
-        }
-        names.push(name);
-        let number = at(port, &["port"]);
-        if !number.is_null() && !number.as_i64().is_some_and(|number| (1..=65535).contains(&number)) {
-            let why = "must be between 1 and 65535, inclusive";
-            errors.push(FieldError::invalid(format!("{path}[{index}].port"), number, why));
-        }
-    }
-}
-
-fn service(service: &Value, errors: &mut Vec<FieldError>) {
-    let kind = text(service, &["spec", "type"]).unwrap_or_default();
-    let known = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"].map(str::to_owned);
-    if !known.iter().any(|one| one == kind) {
-        errors.push(FieldError::not_supported("spec.type", &json!(kind), &known));
-    }
-    let listed = items(service, &["spec", "ports"]);
-    let headless = text(service, &["spec", "clusterIP"]) == Some("None");
-    if listed.is_empty() && !headless && kind != "ExternalName" {
-        errors.push(FieldError::required("spec.ports", ""));
-    }
-    if kind == "ExternalName" && text(service, &["spec", "externalName"]).is_none() {
-        errors.push(FieldError::required("spec.externalName", ""));
-    }
-    for (index, port) in listed.iter().enumerate() {
-        if listed.len() > 1 && text(port, &["name"]).is_none() {
-            errors.push(FieldError::required(format!("spec.ports[{index}].name"), ""));
-        }
-    }
-    if listed.len() > 1 || listed.iter().all(|port| text(port, &["name"]).is_some()) {
-        ports(listed, "spec.ports", errors);
-    }
 }
 
 fn containers(object: &Value, path: &[&str], named: &str, errors: &mut Vec<FieldError>) {
@@ -178,12 +52,43 @@ fn containers(object: &Value, path: &[&str], named: &str, errors: &mut Vec<Field
         let name = text(container, &["name"]).unwrap_or_default();
         if name.is_empty() {
             errors.push(FieldError::required(format!("{named}[{index}].name"), ""));
+        } else if let Some(why) = label_error(name) {
+            errors.push(FieldError::invalid(format!("{named}[{index}].name"), &json!(name), why));
         } else if names.contains(&name) {
             errors.push(FieldError::duplicate(format!("{named}[{index}].name"), &json!(name)));
         }
         names.push(name);
         if text(container, &["image"]).is_none() {
             errors.push(FieldError::required(format!("{named}[{index}].image"), ""));
+        }
+        for (inner, port) in items(container, &["ports"]).iter().enumerate() {
+            let place = format!("{named}[{index}].ports[{inner}].containerPort");
+            port_number(at(port, &["containerPort"]), place, errors);
+        }
+        for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+            let asked = at(container, &[probe]);
+            let ways = ["exec", "grpc", "httpGet", "tcpSocket"];
+            if asked.is_object() && ways.iter().all(|way| at(asked, &[way]).is_null()) {
+                errors.push(FieldError::required(
+                    format!("{named}[{index}].{probe}"),
+                    "must specify a handler type",
+                ));
+            }
+        }
+    }
+}
+
+fn pod(pod: &Value, errors: &mut Vec<FieldError>) {
+    containers(pod, &["spec", "containers"], "spec.containers", errors);
+    let known = ["Always", "OnFailure", "Never"].map(str::to_owned);
+    let policy = at(pod, &["spec", "restartPolicy"]);
+    if !known.iter().any(|one| policy == one.as_str()) {
+        errors.push(FieldError::not_supported("spec.restartPolicy", policy, &known));
+    }
+    for (index, one) in items(pod, &["status", "podIPs"]).iter().enumerate() {
+        let ip = at(one, &["ip"]);
+        if ip.as_str().and_then(ip_of).is_none() {
+            errors.push(FieldError::invalid(format!("status.podIPs[{index}]"), ip, NO_IP));
         }
     }
 }
@@ -194,7 +99,12 @@ fn workload(object: &Value, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::required("spec.selector", ""));
     }
     let labels = at(object, &["spec", "template", "metadata", "labels"]);
-    let all = wanted.as_object().into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    if let Some(replicas) = at(object, &["spec", "replicas"]).as_i64().filter(|replicas| *replicas < 0) {
+        let why = "must be greater than or equal to 0";
+        errors.push(FieldError::invalid("spec.replicas", &json!(replicas), why));
+    }
+    let all = !wanted.is_null()
+        && wanted.as_object().into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
     if !all {
         let why = "`selector` does not match template `labels`";
         errors.push(FieldError::invalid("spec.template.metadata.labels", labels, why));
@@ -202,37 +112,71 @@ fn workload(object: &Value, errors: &mut Vec<FieldError>) {
     containers(object, &["spec", "template", "spec", "containers"], "spec.template.spec.containers", errors);
 }
 
-/// Longest note of an event.
-const LONGEST_NOTE: usize = 1024;
+/// The longest fields of an event.
+const LONGEST: [(&str, usize); 4] =
+    [("reportingInstance", 128), ("action", 128), ("reason", 128), ("message", 1024)];
 
 fn event(event: &Value, errors: &mut Vec<FieldError>) {
     let here = text(event, &["metadata", "namespace"]).unwrap_or_default();
     let about = text(event, &["involvedObject", "namespace"]).unwrap_or_default();
-    if about != here && !(about.is_empty() && here == "default") {
-        errors.push(FieldError::invalid(
-            "involvedObject.namespace",
-            &json!(about),
-            "does not match event.namespace",
-        ));
-    }
+    let place = |fine: bool, errors: &mut Vec<FieldError>| {
+        if !fine {
+            let why = "does not match event.namespace";
+            errors.push(FieldError::invalid("involvedObject.namespace", &json!(about), why));
+        }
+    };
     // Only events with an eventTime are held to the newer API's rules.
     if text(event, &["eventTime"]).is_none() {
+        place(about == here || (about.is_empty() && here == "default"), errors);
         return;
     }
-    for (field, shown) in [
-        ("reportingComponent", "reportingController"),
-        ("reportingInstance", "reportingInstance"),
-        ("action", "action"),
-        ("reason", "reason"),
-    ] {
-        if text(event, &[field]).is_none() {
-            errors.push(FieldError::required(shown, ""));
+    place(!about.is_empty() || here == "default" || here == "kube-system", errors);
+    let controller = text(event, &["reportingComponent"]).unwrap_or_default();
+    if controller.is_empty() {
+        errors.push(FieldError::required("reportingController", ""));
+    }
+    let wrong = key_errors(controller);
+    errors
+        .extend(wrong.iter().map(|why| FieldError::invalid("reportingController", &json!(controller), why)));
+    for (field, most) in LONGEST {
+        let value = text(event, &[field]).unwrap_or_default();
+        if value.is_empty() && field != "message" {
+            errors.push(FieldError::required(field, ""));
+        }
+        if value.len() > most {
+            errors.push(FieldError::invalid(
+                field,
+                &json!(""),
+                &format!("can have at most {most} characters"),
+            ));
         }
     }
-    if text(event, &["message"]).is_some_and(|note| note.len() > LONGEST_NOTE) {
-        let note = at(event, &["message"]);
-        errors.push(FieldError::invalid("message", note, "can have at most 1024 characters"));
+}
+
+/// What the newer API asks for beyond that.
+pub(crate) fn new_event(event: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut invalid = |field: &str, why: &str| errors.push(FieldError::invalid(field, &json!(""), why));
+    if at(event, &["series", "count"]).as_i64().is_some_and(|count| count < 2) {
+        invalid("series.count", "should be at least 2");
     }
+    let kind = text(event, &["type"]).unwrap_or_default();
+    if kind != "Normal" && kind != "Warning" {
+        invalid("type", &format!("has invalid value: {kind}"));
+    }
+    for field in ["firstTimestamp", "lastTimestamp", "count"] {
+        let value = at(event, &[field]);
+        if !value.is_null() && value != 0 {
+            invalid(field, "needs to be unset");
+        }
+    }
+    if text(event, &["source", "component"]).is_some() {
+        invalid("source", "needs to be unset");
+    }
+    if text(event, &["eventTime"]).is_none() {
+        errors.insert(0, FieldError::required("eventTime", ""));
+    }
+    errors
 }
 
 /// What an update may not change.
@@ -243,6 +187,8 @@ pub(crate) fn validate_update(kind: &Kind, new: &Value, old: &Value) -> Vec<Fiel
             errors.push(FieldError::invalid(path.join("."), at(new, path), "field is immutable"));
         }
     };
+    // The real server checks it in two places, and says so twice.
+    immutable(&["metadata", "uid"]);
     immutable(&["metadata", "uid"]);
     if kind.is_custom() {
         return errors;
@@ -254,8 +200,8 @@ pub(crate) fn validate_update(kind: &Kind, new: &Value, old: &Value) -> Vec<Fiel
             let was = text(old, &["spec", "clusterIP"]).is_some();
             let stays = text(old, &["spec", "type"]) == text(new, &["spec", "type"]);
             if was && stays && at(new, &["spec", "clusterIP"]) != at(old, &["spec", "clusterIP"]) {
-                let value = at(new, &["spec", "clusterIP"]);
-                errors.push(FieldError::invalid("spec.clusterIPs[0]", value, "may not change once set"));
+                let value = json!([at(new, &["spec", "clusterIP"])]);
+                errors.push(FieldError::invalid("spec.clusterIPs[0]", &value, "may not change once set"));
             }
         }
         "statefulsets" => {
@@ -267,7 +213,24 @@ pub(crate) fn validate_update(kind: &Kind, new: &Value, old: &Value) -> Vec<Fiel
                 }
             }
         }
-        "pods" => errors.extend(pod_update(new, old)),
+        "events" if kind.group == "events.k8s.io" => {
+            for field in
+                ["involvedObject", "reason", "message", "type", "eventTime", "action", "reportingComponent"]
+            {
+                immutable(&[field]);
+            }
+        }
+        "pods" => {
+            let deadline = |pod: &Value| at(pod, &["spec", "activeDeadlineSeconds"]).as_i64();
+            if deadline(new).is_none() && deadline(old).is_some() {
+                let why = "must not update from a positive integer to nil value";
+                errors.push(FieldError::invalid("spec.activeDeadlineSeconds", &Value::Null, why));
+            }
+            errors.extend(pod_update(new, old));
+        }
+        "configmaps" if at(old, &["immutable"]) == true && at(new, &["data"]) != at(old, &["data"]) => {
+            errors.push(FieldError::forbidden("data", "field is immutable when `immutable` is set"));
+        }
         _ => {}
     }
     errors
@@ -282,9 +245,7 @@ fn pod_update(new: &Value, old: &Value) -> Option<FieldError> {
                 crate::json::take(one, &["image"]);
             });
         }
-        for field in
-            ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates"]
-        {
+        for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
             crate::json::take(&mut spec, &[field]);
         }
         spec

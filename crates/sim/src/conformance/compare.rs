@@ -56,9 +56,14 @@ impl Comparison {
             self.compared += 1;
             let mut all_listed = true;
             for (at, recorded, came_now) in &found {
-                let known = listed.iter().position(|known| known.step == label && at.starts_with(known.at));
-                if let Some(known) = known {
-                    met.insert(known);
+                let here = |known: &Known| known.at.iter().position(|begin| at.starts_with(begin));
+                let known = listed
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, known)| known.step == label)
+                    .find_map(|(row, known)| Some((row, here(known)?)));
+                if let Some(place) = known {
+                    met.insert(place);
                     continue;
                 }
                 all_listed = false;
@@ -76,7 +81,11 @@ impl Comparison {
                 (false, false) => {}
             }
         }
-        let stale = listed.iter().enumerate().filter(|(at, _)| !met.contains(at)).map(|(_, known)| **known);
+        let stale = listed
+            .iter()
+            .enumerate()
+            .filter(|(row, known)| (0..known.at.len()).any(|place| !met.contains(&(*row, place))))
+            .map(|(_, known)| **known);
         self.outdated.extend(stale);
     }
 }
@@ -91,7 +100,9 @@ impl fmt::Display for Comparison {
             writeln!(
                 f,
                 "{} / {} / {}: listed as a difference, but there is none",
-                known.scenario, known.step, known.at
+                known.scenario,
+                known.step,
+                known.at.join(" and ")
             )?;
         }
         let differ = self.compared - self.identical - self.listed;
@@ -164,7 +175,7 @@ mod tests {
         Transcript { name: "lease".into(), about: String::new(), answers: vec![answer] }
     }
 
-    const LISTED: Known = Known { scenario: "lease", step: "make", at: "/a", what: "", why: "" };
+    const LISTED: Known = Known { scenario: "lease", step: "make", at: &["/a"], what: "", why: "" };
 
     fn compared(body: Value, listed: &[Known]) -> Comparison {
         let mut comparison = Comparison::default();

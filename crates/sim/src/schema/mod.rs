@@ -9,6 +9,7 @@ pub(crate) use shape::{default, prune, prune_nulls};
 use validate::type_name;
 pub(crate) use validate::validate;
 
+use crate::failure::FieldError;
 use serde_json::Value;
 
 /// The schema of a property, through `properties` or `additionalProperties`.
@@ -73,5 +74,28 @@ pub(crate) fn unknown_words(schema: &Value, path: &str, unknown: &mut Vec<String
             word if KNOWN.contains(&word) => {}
             _ => unknown.push(here),
         }
+    }
+}
+
+/// Fields without a type, or of a type there is not.
+pub(crate) fn untyped(schema: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
+    let of = |word: &str| schema.get(word).filter(|below| below.is_object());
+    let properties = of("properties").and_then(Value::as_object).into_iter().flatten();
+    let below = properties.map(|(name, below)| (format!("{path}.properties[{name}]"), below));
+    let others = ["items", "additionalProperties"].into_iter();
+    let others = others.filter_map(|word| Some((format!("{path}.{word}"), of(word)?)));
+    for (path, below) in below.chain(others) {
+        let free = ["x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"];
+        let place = format!("{path}.type");
+        match below.get("type") {
+            Some(Value::String(one)) if TYPES.contains(&one.as_str()) => {}
+            Some(other) if !other.is_null() => {
+                errors.push(FieldError::not_supported(place, other, &TYPES.map(str::to_owned)));
+            }
+            _ if free.iter().any(|word| flag(below, word)) => {}
+            _ => errors.push(FieldError::required(place, "must not be empty for specified object fields")),
+        }
+        untyped(below, &path, errors);
     }
 }

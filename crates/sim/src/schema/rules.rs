@@ -28,7 +28,7 @@ impl Rules {
         for (rule, text, message) in &self.own {
             match rule.holds(value) {
                 Ok(true) => {}
-                Ok(false) => errors.push(FieldError::invalid(path, value, message)),
+                Ok(false) => errors.push(FieldError::broken_rule(path, value, message)),
                 Err(why) => {
                     let said = if message.is_empty() { text } else { message };
                     let why = format!("{why} evaluating rule: {said}");

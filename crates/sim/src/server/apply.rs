@@ -5,7 +5,8 @@ use super::{ApiServer, Place};
 use crate::apply::apply;
 use crate::decode;
 use crate::failure::{Failure, FieldError};
-use crate::json::{at, put, text};
+use crate::json::{at, text};
+use crate::kinds::Kind;
 use crate::lists::Shape;
 use crate::message::{Answer, Reply, Request};
 use crate::route::Target;
@@ -19,14 +20,20 @@ impl ApiServer {
             return Err(Failure::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
         }
         let place = Place::from(target);
+        super::create::check_dry_run(request, "PatchOptions")?;
         let mut config = decode::body(request)?;
+        check_said(kind, &config)?;
         decode::check_kind(kind, &mut config)?;
         if !at(&config, &["metadata", "managedFields"]).is_null() {
             return Err(Failure::bad_request("metadata.managedFields must be nil"));
         }
         if text(&config, &["metadata", "name"]).is_none() {
-            put(&mut config, &["metadata", "name"], place.name.as_str());
+            let name = &place.name;
+            return Err(Failure::bad_request(format!(
+                "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+            )));
         }
+        check_declared(kind, &config)?;
         check_name(&place, &config)?;
         let existing = self.store.get(&kind.storage, &place.key()).cloned();
         if existing.is_none() && place.subresource.is_some() {
@@ -43,12 +50,47 @@ impl ApiServer {
         let shaped = decode::shape(kind, merged)?;
         let mut warnings = Vec::new();
         decode::judge(kind, &shaped.unknown, decode::field_validation(request)?, &mut warnings)?;
-        let (code, stored) = match existing {
-            Some(existing) => (200, self.update_object(&place, &existing, shaped.object, &intent)?),
-            None => (201, self.create_object(&place, shaped.object, &intent)?),
+        let mut object = shaped.object;
+        let (code, stored) = if let Some(existing) = existing {
+            (200, self.update_object(&place, &existing, object, &intent)?)
+        } else {
+            // Of what is not there, any version will do.
+            crate::json::take(&mut object, &["metadata", "resourceVersion"]);
+            (201, self.create_object(&place, object, &intent)?)
         };
         Ok(Reply::Json(Answer { warnings, ..Answer::new(code, kind.shown(&stored)) }))
     }
+}
+
+/// An apply says of what kind it is.
+fn check_said(kind: &Kind, config: &Value) -> Result<(), Failure> {
+    let (version, said) = crate::kinds::said_kind(config);
+    if version == kind.api_version() && said == kind.kind {
+        return Ok(());
+    }
+    let (group, version) = version.split_once('/').unwrap_or(("", &version));
+    Err(Failure::bad_request(format!("invalid object type: {group}/{version}, Kind={said}")))
+}
+
+/// What is applied has no fields that nobody knows: without its schema nobody could own them.
+fn check_declared(kind: &Kind, config: &Value) -> Result<(), Failure> {
+    let wrong = match decode::shape(kind, config.clone()) {
+        Ok(shaped) => {
+            let Some(field) = shaped.unknown.first() else { return Ok(()) };
+            format!(".{field}: field not declared in schema")
+        }
+        Err(wrong) if !kind.is_custom() => wrong.message,
+        Err(_) => return Ok(()),
+    };
+    let of = |key: &str| text(config, &["metadata", key]).unwrap_or_default();
+    let why = format!(
+        "failed to create typed patch object ({}/{}; {}, Kind={}): {wrong}",
+        of("namespace"),
+        of("name"),
+        if kind.group.is_empty() { format!("/{}", kind.version) } else { kind.api_version() },
+        kind.kind
+    );
+    Err(Failure::new(500, "", why))
 }
 
 /// Nobody comes to own, through one half of an object, what the other half holds.

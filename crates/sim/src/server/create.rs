@@ -24,10 +24,21 @@ const NAME_TRIES: usize = 8;
 impl ApiServer {
     pub(super) fn create(&mut self, request: &Request, target: &Target) -> Result<Reply, Failure> {
         let mut warnings = Vec::new();
-        let shaped = decode::shape(&target.kind, decode::body(request)?)?;
+        check_dry_run(request, "CreateOptions")?;
+        let body = decode::body_of(request, &target.kind)?;
+        warnings.extend(builtin::warnings(&target.kind, &body));
+        let mut shaped = decode::shape(&target.kind, body)?;
+        builtin::own_once(&mut shaped.object);
         decode::judge(&target.kind, &shaped.unknown, decode::field_validation(request)?, &mut warnings)?;
         let place = Place { name: String::new(), ..Place::from(target) };
         let intent = self.intent(request, &place);
+        if target.kind.group == "events.k8s.io" {
+            let errors = builtin::new_event(&shaped.object);
+            if !errors.is_empty() {
+                let name = text(&shaped.object, &["metadata", "name"]).unwrap_or_default();
+                return Err(Failure::invalid("", "Event", name, &errors));
+            }
+        }
         let stored = self.create_object(&place, shaped.object, &intent)?;
         Ok(Reply::Json(Answer { warnings, ..Answer::new(201, target.kind.shown(&stored)) }))
     }
@@ -56,16 +67,17 @@ impl ApiServer {
         )?;
         let name = self.name_object(place, &mut object)?;
         self.fill_in(kind, &mut object)?;
-        let mut errors: Vec<FieldError> = builtin::name_error(kind, &name).into_iter().collect();
+        let mut errors: Vec<FieldError> = builtin::name_errors(kind, &object, &name);
         errors.extend(builtin::metadata_errors(&object));
         errors.extend(builtin::validate(kind, &object));
         errors.extend(self.special_addresses(kind, &object));
         if !errors.is_empty() {
             return Err(Failure::invalid_object(kind, &name, &errors));
         }
+        self.check_account(kind, &object)?;
         let key = key(&place.namespace, &name);
-        if self.store.get(&kind.storage, &key).is_some() {
-            return Err(Failure::already_exists(kind, &name));
+        if let Some(existing) = self.store.get(&kind.storage, &key) {
+            return Err(Failure::in_the_way(kind, &name, existing));
         }
         if self.store.count() >= self.limits.objects {
             return Err(Failure::new(
@@ -76,14 +88,43 @@ impl ApiServer {
         }
         if !intent.applies {
             let schema = kind.custom.as_ref().map(|custom| &custom.schema);
-            fields::note_update(&Value::Null, &mut object, Shape::root(schema), &intent.writer);
+            fields::note_update(&unowned(kind, &object), &mut object, Shape::root(schema), &intent.writer);
         }
         if intent.dry_run {
             return Ok(Arc::new(object));
         }
         let stored = self.store.commit(&kind.storage, &key, Some(object));
-        self.follow_crd(kind, &stored);
+        if kind.is("customresourcedefinitions") {
+            self.establish(place, &key, &stored);
+        }
         Ok(stored)
+    }
+
+    /// Puts a CRD in force: a moment after it was made, as its own writer.
+    fn establish(&mut self, place: &Place, key: &Arc<str>, crd: &Value) {
+        let mut established = crd.clone();
+        crate::crd::establish(&mut established, self.now_ms());
+        let status = Place { subresource: place.kind.subresource("status"), ..place.clone() };
+        let writer = self.writer("kube-apiserver", &status);
+        fields::note_update(crd, &mut established, Shape::root(None), &writer);
+        let stored = self.store.commit(&place.kind.storage, key, Some(established));
+        self.follow_crd(&place.kind, &stored);
+    }
+
+    /// A pod runs as somebody who is there.
+    fn check_account(&self, kind: &Kind, pod: &Value) -> Result<(), Failure> {
+        let name = text(pod, &["spec", "serviceAccountName"]).unwrap_or("default");
+        // The one every namespace has is made by a controller, which is not here.
+        if !kind.is("pods") || name == "default" {
+            return Ok(());
+        }
+        let namespace = text(pod, &["metadata", "namespace"]).unwrap_or_default();
+        if self.store.get("serviceaccounts", &key(namespace, name)).is_some() {
+            return Ok(());
+        }
+        let why =
+            format!("error looking up service account {namespace}/{name}: serviceaccount {name:?} not found");
+        Err(Failure::forbidden(kind, text(pod, &["metadata", "name"]).unwrap_or_default(), &why))
     }
 
     /// What the server sets, whatever the maker says.
@@ -97,15 +138,12 @@ impl ApiServer {
         put(object, &["metadata", "creationTimestamp"], time_text(self.now_ms()));
         if kind.ways.generation {
             put(object, &["metadata", "generation"], 1);
-        } else {
-            take(object, &["metadata", "generation"]);
         }
         builtin::prepare_create(kind, object);
         if kind.is("services") {
             self.give_address(object)?;
         } else if kind.is("customresourcedefinitions") {
-            take(object, &["status"]);
-            crate::crd::establish(object, self.now_ms());
+            crate::crd::begin(object);
         }
         Ok(())
     }
@@ -158,15 +196,27 @@ impl ApiServer {
         if text(service, &["spec", "type"]) == Some("ExternalName") {
             return Ok(());
         }
+        if text(service, &["spec", "clusterIP"]) == Some("None") {
+            headless(service);
+            return Ok(());
+        }
         let taken: Vec<String> = self
             .store
             .objects("services")
             .filter_map(|(_, one)| Some(text(one, &["spec", "clusterIP"])?.to_owned()))
             .collect();
+        let stray = |ip: &str| outside(ip) && !(self.loopback && ip.starts_with("127."));
         let ip = match text(service, &["spec", "clusterIP"]) {
-            Some(ip) if ip != "None" && taken.iter().any(|one| one == ip) => {
-                let why = "failed to allocate IP: provided IP is already allocated";
-                let errors = [FieldError::invalid("spec.clusterIPs", &json!([ip]), why)];
+            Some(ip) if taken.iter().any(|one| one == ip) || stray(ip) => {
+                let why = if stray(ip) {
+                    format!(
+                        "the provided IP ({ip}) is not in the valid range. The range of valid IPs is 10.96.0.0/16"
+                    )
+                } else {
+                    "provided IP is already allocated".to_owned()
+                };
+                let why = format!("failed to allocate IP {ip}: {why}");
+                let errors = [FieldError::invalid("spec.clusterIPs", &json!([ip]), &why)];
                 let name = text(service, &["metadata", "name"]).unwrap_or_default();
                 return Err(Failure::invalid("", "Service", name, &errors));
             }
@@ -248,6 +298,44 @@ impl ApiServer {
         };
         self.update_object(&place, &stored, new, &intent)
     }
+}
+
+/// What of a new object nobody owns: what the server itself has put there.
+fn unowned(kind: &Kind, object: &Value) -> Value {
+    let mut base = json!({});
+    crate::json::put_or_take(&mut base, &["status"], at(object, &["status"]));
+    if kind.is("pods") {
+        for field in ["preemptionPolicy", "priority", "serviceAccount", "serviceAccountName", "tolerations"] {
+            crate::json::put_or_take(&mut base, &["spec", field], at(object, &["spec", field]));
+        }
+    }
+    base
+}
+
+/// Of the Service network there is only IPv4.
+fn outside(ip: &str) -> bool {
+    ip.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| !ip.octets().starts_with(&[10, 96]))
+}
+
+/// A Service without address; nobody knows of which families its endpoints will be unless pods are selected.
+fn headless(service: &mut Value) {
+    put_default(service, &["spec", "clusterIPs"], json!(["None"]));
+    let selects = at(service, &["spec", "selector"]).is_object();
+    let families: &[&str] = if selects { &["IPv4"] } else { &["IPv4", "IPv6"] };
+    put_default(service, &["spec", "ipFamilies"], json!(families));
+    let policy = if selects { "SingleStack" } else { "RequireDualStack" };
+    put_default(service, &["spec", "ipFamilyPolicy"], policy);
+}
+
+/// There is only one way to run dry.
+pub(super) fn check_dry_run(request: &Request, options: &str) -> Result<(), Failure> {
+    let asked: Vec<&str> =
+        request.query.iter().filter(|(key, _)| key == "dryRun").map(|(_, value)| value.as_str()).collect();
+    if asked.iter().all(|one| *one == "All" || one.is_empty()) {
+        return Ok(());
+    }
+    let error = FieldError::not_supported("dryRun", &json!(asked), &["All".to_owned()]);
+    Err(Failure::invalid("meta.k8s.io", options, "", &[error]))
 }
 
 /// The path's namespace holds; another in the object is refused.

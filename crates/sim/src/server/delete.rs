@@ -3,7 +3,7 @@
 use super::{ApiServer, Place};
 use crate::clock::{time_ms, time_text};
 use crate::decode;
-use crate::failure::Failure;
+use crate::failure::{Failure, FieldError};
 use crate::json::{at, items, put, text};
 use crate::kinds::{Kind, list_head};
 use crate::message::{Answer, Reply, Request};
@@ -27,6 +27,12 @@ impl DeleteOptions {
         let body = if request.body.is_empty() { Value::Null } else { decode::body(request)? };
         let body =
             if at(&body, &["kind"]) == "Eviction" { at(&body, &["deleteOptions"]).clone() } else { body };
+        super::create::check_dry_run(request, "DeleteOptions")?;
+        let grace = request.param("gracePeriodSeconds");
+        if !grace.is_empty() && grace.parse::<i64>().is_err() {
+            return Err(Failure::no_number(grace));
+        }
+        check_propagation(&body)?;
         let owned = |path: &[&str]| text(&body, path).map(str::to_owned);
         let propagation =
             owned(&["propagationPolicy"]).unwrap_or_else(|| request.param("propagationPolicy").to_owned());
@@ -80,6 +86,20 @@ impl DeleteOptions {
     }
 }
 
+fn check_propagation(options: &Value) -> Result<(), Failure> {
+    let policy = at(options, &["propagationPolicy"]);
+    let known = ["Foreground", "Background", "Orphan", "nil"].map(str::to_owned);
+    let error = if !policy.is_null() && !at(options, &["orphanDependents"]).is_null() {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        FieldError::invalid("propagationPolicy", policy, why)
+    } else if !policy.is_null() && !known.iter().any(|one| policy == one.as_str()) {
+        FieldError::not_supported("propagationPolicy", policy, &known)
+    } else {
+        return Ok(());
+    };
+    Err(Failure::invalid("meta.k8s.io", "DeleteOptions", "", &[error]))
+}
+
 /// What became of a deletion.
 pub(super) enum Deleted {
     /// The object is gone; its last state.
@@ -102,7 +122,26 @@ impl ApiServer {
 
     pub(super) fn evict(&mut self, request: &Request, target: &Target) -> Result<Reply, Failure> {
         let options = DeleteOptions::read(request)?;
+        let body = if request.body.is_empty() { Value::Null } else { decode::body(request)? };
+        if text(&body, &["metadata", "name"]).is_some_and(|name| name != target.name) {
+            return Err(Failure::bad_request("name in URL does not match name in Eviction object"));
+        }
         let place = Place { subresource: None, ..Place::from(target) };
+        let existing = self.stored(&place)?;
+        options.check(&place.kind, &place.name, &existing)?;
+        // A pod that lingers says why it goes.
+        let lingers = text(&existing, &["spec", "nodeName"]).is_some();
+        if lingers && !options.dry_run && at(&existing, &["metadata", "deletionTimestamp"]).is_null() {
+            let mut told = Value::clone(&existing);
+            let mut conditions = items(&existing, &["status", "conditions"]).to_vec();
+            conditions.push(json!({
+                "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+                "message": "Eviction API: evicting", "lastProbeTime": null,
+                "lastTransitionTime": time_text(self.now_ms()),
+            }));
+            put(&mut told, &["status", "conditions"], conditions);
+            self.store.commit(&place.kind.storage, &place.key(), Some(told));
+        }
         self.delete_object(&place, &options)?;
         let done =
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
@@ -120,13 +159,13 @@ impl ApiServer {
             .map(|(_, object)| place_of(kind, object))
             .filter(|place| target.namespace.is_empty() || place.namespace == target.namespace)
             .collect();
+        // They are shown as they were found.
+        let mut list = list_head(kind, self.store.version());
         let mut shown = Vec::new();
         for place in places {
-            match self.delete_object(&place, &options)? {
-                Deleted::Gone(object) | Deleted::Waiting(object) => shown.push(kind.shown(&object)),
-            }
+            shown.push(super::read::list_item(kind, self.stored(&place)?.as_ref()));
+            self.delete_object(&place, &options)?;
         }
-        let mut list = list_head(kind, self.store.version());
         put(&mut list, &["items"], shown);
         Ok(Reply::ok(list))
     }
@@ -147,7 +186,7 @@ impl ApiServer {
             return Ok(Deleted::Gone(existing));
         }
         if kind.is("customresourcedefinitions") {
-            self.forget_kind(&existing);
+            return Ok(self.delete_crd(place, &existing));
         }
         let deleting = !at(&existing, &["metadata", "deletionTimestamp"]).is_null();
         let mut new = Value::clone(&existing);
@@ -219,6 +258,24 @@ impl ApiServer {
         put(&mut new, &["metadata", "deletionTimestamp"], time_text(self.now_ms()));
         put(&mut new, &["status", "phase"], "Terminating");
         Deleted::Waiting(self.store.commit(&place.kind.storage, &place.key(), Some(new)))
+    }
+
+    /// A CRD goes with its objects; the answer shows it while it waits for that.
+    fn delete_crd(&mut self, place: &Place, crd: &Value) -> Deleted {
+        let mut going = crd.clone();
+        put(&mut going, &["metadata", "deletionTimestamp"], time_text(self.now_ms()));
+        put(&mut going, &["metadata", "finalizers"], json!(["customresourcecleanup.apiextensions.k8s.io"]));
+        let mut conditions = items(crd, &["status", "conditions"]).to_vec();
+        conditions.push(json!({
+            "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
+            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+            "lastTransitionTime": time_text(self.now_ms()),
+        }));
+        put(&mut going, &["status", "conditions"], conditions);
+        let shown = self.store.commit(&place.kind.storage, &place.key(), Some(going));
+        self.forget_kind(crd);
+        self.remove(place);
+        Deleted::Waiting(shown)
     }
 
     /// With a CRD go its objects and its kind.

@@ -212,7 +212,13 @@ impl ApiServer {
             Route::Nowhere => Ok(Reply::Text { code: 404, body: "404 page not found\n".to_owned() }),
             Route::Objects(target) => {
                 self.check_access(request)?;
-                self.dispatch(request, &target)
+                let mut reply = self.dispatch(request, &target).unwrap_or_else(Reply::from);
+                if let (Reply::Json(answer), Some(warning)) =
+                    (&mut reply, crate::builtin::deprecation(&target.kind))
+                {
+                    answer.warnings.insert(0, warning.to_owned());
+                }
+                Ok(reply)
             }
         }
     }
@@ -247,6 +253,11 @@ impl ApiServer {
 
     fn dispatch(&mut self, request: &Request, target: &Target) -> Result<Reply, Failure> {
         let one = !target.name.is_empty();
+        let reads = matches!(request.method, Method::GET | Method::HEAD);
+        let over_all = target.kind.namespaced && target.namespace.is_empty();
+        if over_all && !reads {
+            return Err(Failure::method_not_allowed());
+        }
         match (&request.method, target.subresource) {
             (&Method::POST, None) if !one && target.kind.create_only => self.review(request, target),
             _ if target.kind.create_only => Err(Failure::method_not_allowed()),
@@ -263,6 +274,9 @@ impl ApiServer {
             (&Method::PATCH, None | Some(Subresource::Status)) if one => self.patch(request, target),
             (&Method::DELETE, None) if one => self.delete(request, target),
             (&Method::DELETE, None) => self.delete_collection(request, target),
+            (method, Some(_)) if target.kind.is_custom() => {
+                Err(Failure::not_supported(&target.kind, &method.as_str().to_lowercase()))
+            }
             _ => Err(Failure::method_not_allowed()),
         }
     }
@@ -270,6 +284,16 @@ impl ApiServer {
     fn review(&mut self, request: &Request, target: &Target) -> Result<Reply, Failure> {
         let shaped = crate::decode::shape(&target.kind, crate::decode::body(request)?)?;
         let mut review = shaped.object;
+        let spec = crate::json::at(&review, &["spec"]);
+        let given = ["resourceAttributes", "nonResourceAttributes"]
+            .iter()
+            .filter(|field| !crate::json::at(spec, &[field]).is_null())
+            .count();
+        if given != 1 {
+            let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            let error = FieldError::invalid("spec.resourceAttributes", &Value::Null, why);
+            return Err(Failure::invalid("authorization.k8s.io", "", "", &[error]));
+        }
         let of = |field: &str| {
             text(&review, &["spec", "resourceAttributes", field]).unwrap_or_default().to_owned()
         };
@@ -283,6 +307,8 @@ impl ApiServer {
             name: of("name"),
         };
         let allowed = (self.access)(&question);
+        let writer = self.intent(request, &Place::from(target)).writer;
+        crate::fields::note_update(&Value::Null, &mut review, crate::lists::Shape::root(None), &writer);
         crate::json::put(&mut review, &["status"], json!({"allowed": allowed}));
         Ok(Reply::Json(crate::message::Answer::new(201, review)))
     }
@@ -292,8 +318,8 @@ impl ApiServer {
         watch.poll(&self.store, self.now_ms(), 1000, self.limits.watch_backlog)
     }
 
-    /// A bookmark of a watch, at what it has seen.
-    pub fn bookmark(&self, watch: &Watch) -> Value {
+    /// A bookmark of a watch, at what it has seen; none where that is nothing new.
+    pub fn bookmark(&self, watch: &mut Watch) -> Option<Value> {
         watch.mark()
     }
 
@@ -319,8 +345,8 @@ impl ApiServer {
         self.enforce_access = enforce;
     }
 
-    /// Takes loopback addresses in EndpointSlices and Endpoints from now on, which the real server refuses: for a demo
-    /// whose pods are servers on this machine.
+    /// Takes loopback addresses of Services and in EndpointSlices and Endpoints from now on, which the real server refuses:
+    /// for a demo whose pods are servers on this machine.
     pub fn allow_loopback(&mut self) {
         self.loopback = true;
     }

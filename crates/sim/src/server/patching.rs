@@ -33,10 +33,14 @@ impl ApiServer {
         if media == APPLY {
             return self.apply(request, target);
         }
+        super::create::check_dry_run(request, "PatchOptions")?;
+        if !request.param("force").is_empty() {
+            let error = FieldError::forbidden("force", "may not be specified for non-apply patch");
+            return Err(Failure::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
+        }
         let place = Place::from(target);
         let existing = self.stored(&place)?;
-        let body: Value = serde_json::from_slice(&request.body)
-            .map_err(|why| Failure::bad_request(format!("error decoding patch: {why}")))?;
+        let body = patch_of(request, media)?;
         let mut patched = kind.shown(&existing);
         match media {
             JSON_PATCH => patch::json(&mut patched, &body)?,
@@ -52,14 +56,45 @@ impl ApiServer {
             );
         }
         check_name(&place, &patched)?;
-        let shown = patched.to_string();
-        let shaped = decode::shape(kind, patched)?;
+        // What a strategic patch is refused for, it is refused by itself.
+        let shown = if media == STRATEGIC { patch::go_text(&body) } else { patched.to_string() };
+        let (said_version, said) = crate::kinds::said_kind(&patched);
+        let shaped = match decode::shape(kind, patched) {
+            Ok(shaped) => shaped,
+            Err(wrong) if kind.is_custom() => return Err(wrong),
+            Err(wrong) => return Err(refused(kind, &shown, &said_version, &said, &wrong.message)),
+        };
         let mut warnings = Vec::new();
         judge_patch(&shaped.unknown, &shown, decode::field_validation(request)?, &mut warnings)?;
         let intent = self.intent(request, &place);
         let stored = self.update_object(&place, &existing, shaped.object, &intent)?;
         Ok(Reply::Json(Answer { warnings, ..Answer::new(200, kind.shown(&stored)) }))
     }
+}
+
+/// A patch as it was sent: a list of operations, or a map.
+fn patch_of(request: &Request, media: &str) -> Result<Value, Failure> {
+    let wrong = |why: String| Failure::bad_request(format!("error decoding patch: {why}"));
+    let body: Value = serde_json::from_slice(&request.body)
+        .map_err(|_| wrong("unexpected end of JSON input".to_owned()))?;
+    let wanted = if media == JSON_PATCH { "[]handlers.jsonPatchOp" } else { "map[string]interface {}" };
+    let fits = if media == JSON_PATCH { body.is_array() } else { body.is_object() };
+    if !fits {
+        let is = decode::go_type(&body);
+        return Err(wrong(format!("json: cannot unmarshal {is} into Go value of type {wanted}")));
+    }
+    Ok(body)
+}
+
+/// What a patch made is no object of the kind.
+fn refused(kind: &crate::kinds::Kind, shown: &str, said_version: &str, said: &str, why: &str) -> Failure {
+    let why = if said == kind.kind {
+        why.to_owned()
+    } else {
+        let group = kind.group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+        format!("converting ({said_version}.{said}) to ({group}.{}): unknown conversion", kind.kind)
+    };
+    Failure::invalid("", "", "", &[FieldError::invalid("patch", &json!(shown), &why)])
 }
 
 /// A patch with unknown fields is refused in other words than an object.

@@ -40,9 +40,12 @@ impl Continue {
     }
 
     fn parse(token: &str, namespace: &str) -> Result<Self, Failure> {
-        let wrong = || Failure::bad_request("continue key is not valid: illegal base64 data at input byte 0");
+        let head = "invalid continue token: continue key is not valid";
+        let wrong = || Failure::bad_request(format!("{head}: illegal base64 data at input byte 0"));
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| wrong())?;
-        let token: Value = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
+        let first = bytes.first().copied().map_or(' ', char::from);
+        let odd = format!("{head}: invalid character '{first}' looking for beginning of value");
+        let token: Value = serde_json::from_slice(&bytes).map_err(|_| Failure::bad_request(odd))?;
         let start = crate::json::text(&token, &["start"]).ok_or_else(wrong)?;
         let after = start.trim_end_matches('\0');
         let after = if namespace.is_empty() { after.to_owned() } else { format!("{namespace}/{after}") };
@@ -65,38 +68,45 @@ fn check_list_options(request: &Request, watch: bool) -> Result<(), Failure> {
     let found = request.param("resourceVersionMatch");
     let initial = request.flag("sendInitialEvents").is_some();
     let mut errors = Vec::new();
-    let mut forbid = |field: &str, why: &str| errors.push(FieldError::forbidden(field, why));
+    let forbidden = FieldError::forbidden;
     if watch {
         if initial && found != "NotOlderThan" {
-            forbid(
+            errors.push(forbidden(
                 "resourceVersionMatch",
                 "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            );
+            ));
+            if !found.is_empty() {
+                let known = ["NotOlderThan".to_owned()];
+                errors.push(FieldError::not_supported("resourceVersionMatch", &json!(found), &known));
+            }
         }
         if !found.is_empty() && !initial {
-            forbid(
+            errors.push(forbidden(
                 "resourceVersionMatch",
                 "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            );
+            ));
         }
     } else {
         if !found.is_empty() && request.param("resourceVersion").is_empty() {
-            forbid(
+            errors.push(forbidden(
                 "resourceVersionMatch",
                 "resourceVersionMatch is forbidden unless resourceVersion is provided",
-            );
+            ));
         }
         if !found.is_empty() && !request.param("continue").is_empty() {
-            forbid("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
+            errors.push(forbidden(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden when continue is provided",
+            ));
         }
         if found == "Exact" && request.param("resourceVersion") == "0" {
-            forbid(
+            errors.push(forbidden(
                 "resourceVersionMatch",
                 "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-            );
+            ));
         }
         if initial {
-            forbid("sendInitialEvents", "sendInitialEvents is forbidden for list");
+            errors.push(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
         }
     }
     if !found.is_empty() && found != "Exact" && found != "NotOlderThan" {
@@ -146,7 +156,12 @@ impl ApiServer {
         check_list_options(request, false)?;
         let kind = &target.kind;
         let selector = Selector::parse(kind, request.param("labelSelector"), request.param("fieldSelector"))?;
-        let limit: usize = request.param("limit").parse().unwrap_or(0);
+        let limit: usize = match request.param("limit") {
+            "" => 0,
+            text => text.parse().map_err(|_| Failure::no_number(text))?,
+        };
+        // Whatever is there will do: then it comes from memory, and in one piece.
+        let limit = if request.param("resourceVersion") == "0" { 0 } else { limit };
         let go_on = match request.param("continue") {
             "" => None,
             token => Some(Continue::parse(token, &target.namespace)?),
@@ -165,6 +180,10 @@ impl ApiServer {
             .collect();
         let page = if limit == 0 { all.len() } else { limit.min(all.len()) };
         let mut list = list_head(kind, shown_version);
+        if kind.is_custom() {
+            // Objects without a Go type always say so.
+            put(&mut list, &["metadata", "continue"], "");
+        }
         if let (true, Some((last, _))) = (page < all.len(), all.get(page.saturating_sub(1))) {
             let next = Continue { version: Some(shown_version), after: last.to_string() };
             put(&mut list, &["metadata", "continue"], next.token(&target.namespace));
@@ -175,10 +194,21 @@ impl ApiServer {
         }
         let items: Vec<&Value> = all.into_iter().take(page).map(|(_, object)| object.as_ref()).collect();
         if let Some(wish) = TableWish::of(&request.accept, request.param("includeObject")) {
-            let meta = crate::json::at(&list, &["metadata"]).clone();
+            let mut meta = crate::json::at(&list, &["metadata"]).clone();
+            if meta.get("continue").is_some_and(|token| token == "") {
+                crate::json::take(&mut meta, &["continue"]);
+            }
             return Ok(Reply::ok(table(kind, &items, &meta, wish, self.now_ms())));
         }
         if partial(&request.accept) {
+            if !request.accept.contains("PartialObjectMetadataList") {
+                let group = kind.group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+                let message = format!(
+                    "you requested PartialObjectMetadata, but the requested object is a list (*{group}.{})",
+                    kind.list_kind
+                );
+                return Err(Failure::new(406, "NotAcceptable", message));
+            }
             put(&mut list, &["kind"], "PartialObjectMetadataList");
             put(&mut list, &["apiVersion"], "meta.k8s.io/v1");
             put(&mut list, &["items"], items.into_iter().map(partial_object).collect::<Vec<_>>());
@@ -243,7 +273,11 @@ impl ApiServer {
         }
         let selector = Selector::parse(kind, request.param("labelSelector"), &fields)?;
         let newest = self.store.version();
-        let wanted = version(request)?;
+        let wanted = version(request).map_err(|wrong| {
+            // Where a watch begins is read in another place.
+            let text = wrong.message.trim_start_matches("invalid resource version: ").to_owned();
+            Failure::new(500, "", text)
+        })?;
         let (from, first) = match (request.flag("sendInitialEvents"), wanted.unwrap_or(0)) {
             (Some(true), wanted) if wanted > newest => {
                 return Err(Failure::too_large_version(wanted, newest));
@@ -278,6 +312,8 @@ impl ApiServer {
             bookmarks,
             timeout: seconds.map(Duration::from_secs),
             table: TableWish::of(&request.accept, request.param("includeObject")),
+            columns_told: false,
+            told: from,
             ended: false,
         })))
     }
@@ -298,7 +334,7 @@ fn forgotten(go_on: Option<&Continue>, namespace: &str) -> Failure {
 }
 
 /// An item of a list: the built-in kinds leave out what the list says already.
-fn list_item(kind: &Kind, stored: &Value) -> Value {
+pub(super) fn list_item(kind: &Kind, stored: &Value) -> Value {
     let mut item = kind.shown(stored);
     if !kind.is_custom() {
         crate::json::take(&mut item, &["apiVersion"]);

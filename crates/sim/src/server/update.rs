@@ -26,7 +26,10 @@ impl ApiServer {
     pub(super) fn replace(&mut self, request: &Request, target: &Target) -> Result<Reply, Failure> {
         let mut warnings = Vec::new();
         let kind = &target.kind;
-        let shaped = decode::shape(kind, decode::body(request)?)?;
+        super::create::check_dry_run(request, "UpdateOptions")?;
+        let body = decode::body_of(request, kind)?;
+        warnings.extend(builtin::warnings(kind, &body));
+        let shaped = decode::shape(kind, body)?;
         decode::judge(kind, &shaped.unknown, decode::field_validation(request)?, &mut warnings)?;
         let mut object = shaped.object;
         let place = Place::from(target);
@@ -64,6 +67,7 @@ impl ApiServer {
         let kind = &place.kind;
         super::create::set_namespace(kind, &place.namespace, &mut new)?;
         check_version(place, existing, &new)?;
+        let mut errors = going_errors(existing, &new);
         keep(&mut new, existing, &FIXED);
         if at(&new, &["metadata", "uid"]).is_null() {
             put(&mut new, &["metadata", "uid"], at(existing, &["metadata", "uid"]).clone());
@@ -82,7 +86,7 @@ impl ApiServer {
         if kind.is("customresourcedefinitions") && place.subresource.is_none() {
             crate::crd::establish(&mut new, self.now_ms());
         }
-        let mut errors = builtin::metadata_errors(&new);
+        errors.extend(builtin::metadata_errors(&new));
         errors.extend(builtin::validate_update(kind, &new, existing));
         errors.extend(builtin::validate(kind, &new));
         errors.extend(self.special_addresses(kind, &new));
@@ -113,7 +117,9 @@ impl ApiServer {
         let held = !items(&new, &["metadata", "finalizers"]).is_empty()
             || (kind.is("namespaces") && !items(&new, &["spec", "finalizers"]).is_empty());
         if deleting && grace == 0 && !held {
-            return self.remove(place);
+            self.remove(place);
+            // The writer is shown what was written, at the version it was written over.
+            return Arc::new(new);
         }
         let stored = self.store.commit(&kind.storage, &place.key(), Some(new));
         self.follow_crd(kind, &stored);
@@ -137,12 +143,15 @@ impl ApiServer {
         let node = text(&body, &["target", "name"]).unwrap_or_default();
         if let Some(bound) = text(&existing, &["spec", "nodeName"]) {
             let why = format!("pod {} is already assigned to node {bound:?}", place.name);
-            return Err(Failure::conflict(&place.kind, &place.name, &why));
+            let message = format!("Operation cannot be fulfilled on pods/binding {:?}: {why}", place.name);
+            let details = json!({"name": place.name, "kind": "pods/binding"});
+            return Err(Failure { details, ..Failure::new(409, "Conflict", message) });
+        }
+        if node.is_empty() {
+            return Err(Failure::new(500, "", "target.name: Required value"));
         }
         let mut new = Value::clone(&existing);
         builtin::bind(&mut new, node, self.now_ms());
-        let generation = at(&existing, &["metadata", "generation"]).as_i64().unwrap_or(0) + 1;
-        put(&mut new, &["metadata", "generation"], generation);
         self.commit_update(&place, &existing, new);
         let done =
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
@@ -176,13 +185,39 @@ impl ApiServer {
     }
 }
 
+/// An object that is going stays so, and is held by nothing new.
+fn going_errors(existing: &Value, new: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let time = at(new, &["metadata", "deletionTimestamp"]);
+    let old = at(existing, &["metadata", "deletionTimestamp"]);
+    if !time.is_null() && time != old {
+        let error = FieldError::invalid("metadata.deletionTimestamp", time, "field is immutable");
+        errors.extend([error.clone(), error]);
+    }
+    let held = items(existing, &["metadata", "finalizers"]);
+    let fresh: Vec<String> = items(new, &["metadata", "finalizers"])
+        .iter()
+        .filter(|one| !held.contains(one))
+        .map(ToString::to_string)
+        .collect();
+    if !old.is_null() && !fresh.is_empty() {
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            fresh.join(", ")
+        );
+        let error = FieldError::forbidden("metadata.finalizers", &why);
+        errors.extend([error.clone(), error]);
+    }
+    errors
+}
+
 /// The version sent must be the stored one, or none where that is allowed.
 fn check_version(place: &Place, existing: &Value, new: &Value) -> Result<(), Failure> {
     let kind = &place.kind;
     let stored = text(existing, &["metadata", "resourceVersion"]);
     match text(new, &["metadata", "resourceVersion"]) {
-        None if kind.ways.unconditional_update => Ok(()),
-        None => {
+        None | Some("0") if kind.ways.unconditional_update => Ok(()),
+        None | Some("0") => {
             let error =
                 FieldError::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
             Err(Failure::invalid(&kind.group, &kind.plural, &place.name, &[error]))
@@ -235,10 +270,9 @@ pub(super) fn check_name(place: &Place, object: &Value) -> Result<(), Failure> {
     }
     let said = text(object, &["metadata", "namespace"]).unwrap_or_default();
     if !said.is_empty() && place.kind.namespaced && said != place.namespace {
-        return Err(Failure::bad_request(format!(
-            "the namespace of the object ({said}) does not match the namespace on the request ({})",
-            place.namespace
-        )));
+        return Err(Failure::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     Ok(())
 }
@@ -268,6 +302,13 @@ fn keep_other_half(place: &Place, new: &mut Value, existing: &Value) {
             if kind.is("services") && text(new, &["spec", "type"]) != Some("ExternalName") {
                 for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
                     put_default(new, &["spec", field], at(existing, &["spec", field]).clone());
+                }
+            } else if kind.is("services") {
+                // There is no address behind a mere name.
+                for field in
+                    ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]
+                {
+                    take(new, &["spec", field]);
                 }
             }
         }

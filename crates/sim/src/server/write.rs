@@ -38,7 +38,7 @@ impl ApiServer {
         Intent { writer: self.writer("hotstandby-sim", place), dry_run: false, applies: false }
     }
 
-    fn writer(&self, name: &str, place: &Place) -> Writer {
+    pub(super) fn writer(&self, name: &str, place: &Place) -> Writer {
         Writer {
             name: name.to_owned(),
             subresource: place.subresource.map(Subresource::as_str).unwrap_or_default().to_owned(),

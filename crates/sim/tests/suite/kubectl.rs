@@ -70,7 +70,7 @@ fn a_watch_for_a_table_shows_rows() {
     let events = world.server.poll(&mut watch);
     assert_eq!(
         events[0]["object"]["rows"][0]["cells"],
-        json!(["a", "0/1", "Pending", "0", "0s", "<none>", "n1"])
+        json!(["a", "0/1", "Pending", "0", "0s", "<none>", "n1", "<none>", "<none>"])
     );
 }
 

@@ -34,7 +34,7 @@ fn a_strategic_patch_of_the_status_keeps_other_conditions() {
         .iter()
         .map(|one| (one["type"].as_str().unwrap(), one["status"].as_str().unwrap()))
         .collect();
-    assert_eq!(conditions, [("Other", "True"), ("Ready", "False")]);
+    assert_eq!(conditions, [("Ready", "False"), ("Other", "True")]);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn an_apply_makes_updates_and_conflicts() {
     assert_eq!(conflict.1["details"]["causes"][0]["reason"], "FieldManagerConflict");
     let (code, forced) = world.patch(&format!("{}&force=true", uri("two")), "apply", &other);
     assert_eq!((code, &forced["metadata"]["generation"]), (200, &json!(2)));
-    let added = json!({"apiVersion": "hotstandby.dev/v1alpha1", "kind": "ActiveStandby", "spec": {"traffic": {"services": [{"name": "more"}]}}});
+    let added = json!({"apiVersion": "hotstandby.dev/v1alpha1", "kind": "ActiveStandby", "metadata": {"name": "web"}, "spec": {"traffic": {"services": [{"name": "more"}]}}});
     let (_, more) = world.patch(&uri("three"), "apply", &added);
     assert_eq!(more["spec"]["traffic"]["services"].as_array().unwrap().len(), 2);
 }

@@ -99,7 +99,7 @@ fn a_bookmark_moves_on_with_what_others_wrote() {
     let mut watch = world.watch(&format!("{PODS}?watch=1&allowWatchBookmarks=true"));
     world.ok(Method::POST, LEASES, &lease("x", "y"));
     assert!(world.events(&mut watch).is_empty());
-    let mark = world.server.bookmark(&watch);
+    let mark = world.server.bookmark(&mut watch).unwrap();
     assert_eq!(version(&mark["object"]), world.server.version().to_string());
     assert_eq!(mark["object"]["kind"], "Pod");
 }

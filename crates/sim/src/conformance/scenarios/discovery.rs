@@ -12,8 +12,7 @@ const GROUPS: &[&str] = &[
     "events.k8s.io",
     "apiextensions.k8s.io",
 ];
-const CORE: &[&str] =
-    &["pods", "nodes", "namespaces", "services", "endpoints", "events", "serviceaccounts", "configmaps"];
+const CORE: &[&str] = &["pods", "nodes", "namespaces", "services", "endpoints", "events", "configmaps"];
 const CORE_AND_BELOW: &[&str] = &[
     "pods",
     "pods/status",

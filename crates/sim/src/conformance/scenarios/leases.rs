@@ -65,14 +65,17 @@ fn over_deleted() -> Scenario {
 fn fields() -> Scenario {
     let spec = json!({
         "holderIdentity": "web-1", "leaseDurationSeconds": 15, "leaseTransitions": 7,
-        "acquireTime": "2020-01-02T03:04:05.123456Z", "renewTime": "2020-01-02T03:04:05Z",
+        "acquireTime": "2020-01-02T03:04:05.123456Z", "renewTime": "2020-01-02T03:04:05.000000Z",
     });
     let one = at(LEASES, "a");
     Scenario::new("lease_fields", "what a Lease holds comes back as it was sent")
         .post("make", LEASES, json!({"metadata": {"name": "a", "labels": {"x": "y"}, "annotations": {"hotstandby.dev/term": "7"}}, "spec": spec}))
-        .merge("release", &one, json!({"spec": {"holderIdentity": null, "renewTime": "2020-01-02T03:04:06.123456789Z"}}))
+        .merge("release", &one, json!({"spec": {"holderIdentity": null, "renewTime": "2020-01-02T03:04:06.123456Z"}}))
         .merge("empty_holder", &one, json!({"spec": {"holderIdentity": ""}}))
-        .merge("other_zone", &one, json!({"spec": {"renewTime": "2020-01-02T03:04:06.5+02:00"}}))
+        .merge("other_zone", &one, json!({"spec": {"renewTime": "2020-01-02T03:04:06.500000+02:00"}}))
+        .merge("no_fraction", &one, json!({"spec": {"renewTime": "2020-01-02T03:04:05Z"}}))
+        .merge("short_fraction", &one, json!({"spec": {"renewTime": "2020-01-02T03:04:05.123Z"}}))
+        .merge("long_fraction", &one, json!({"spec": {"renewTime": "2020-01-02T03:04:05.123456789Z"}}))
         .post("nothing_in_it", LEASES, json!({"metadata": {"name": "b"}}))
         .post("null_in_it", LEASES, json!({"metadata": {"name": "c", "labels": null}, "spec": {"holderIdentity": null}}))
 }
@@ -88,5 +91,9 @@ fn refused() -> Scenario {
         .post("odd_time", LEASES, odd(json!({"renewTime": "yesterday"})))
         .post("large_number", LEASES, odd(json!({"leaseTransitions": 3_000_000_000_u64})))
         .post("preferred_holder", LEASES, odd(json!({"preferredHolder": "x"})))
-        .post("strategy", LEASES, odd(json!({"strategy": "Odd"})))
+        .post(
+            "strategy",
+            &at(LEASES, "?dryRun=All"),
+            json!({"metadata": {"name": "b"}, "spec": {"strategy": "Odd"}}),
+        )
 }

@@ -116,9 +116,10 @@ fn streamed() -> Scenario {
 }
 
 fn bookmarks() -> Scenario {
-    Scenario::new("watch_ends", "a bookmark shortly before the end, and the end")
+    Scenario::new("watch_ends", "a bookmark shortly before the end if there is news, and the end")
         .post("make_a", LEASES, lease("a", "one"))
-        .watch("watch", &at(LEASES, "?watch=1&allowWatchBookmarks=true&timeoutSeconds=5&resourceVersion={make_a:/metadata/resourceVersion}"))
+        .watch("watch", &at(LEASES, "?watch=1&allowWatchBookmarks=true&timeoutSeconds=5&labelSelector=none%3Dsuch&resourceVersion={make_a:/metadata/resourceVersion}"))
+        .post("make_b", LEASES, lease("b", "one"))
         .watch("without", &at(LEASES, "?watch=1&timeoutSeconds=1&resourceVersion={make_a:/metadata/resourceVersion}"))
         .read("until_the_end", "watch", Until::End)
         .read("nothing", "without", Until::End)
