@@ -22,6 +22,7 @@
 pub mod access;
 pub mod client;
 pub mod cluster;
+pub mod conformance;
 pub mod draw;
 pub mod e2e;
 pub mod faults;

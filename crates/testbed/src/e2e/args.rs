@@ -32,6 +32,22 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Show one failover: three pods, the active one is killed, and what happened when.
     Demo(Demo),
+    /// Compare a real API server with what was recorded of one, so with the model in crates/sim; the test
+    /// `modelled_api_server_is_wrong` does the same. Needs no hotstandby.
+    Conformance(Conformance),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Conformance {
+    /// Record its answers anew.
+    #[arg(long)]
+    pub(super) update: bool,
+    /// Use a cluster that is up, and leave it up.
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: Option<String>,
+    /// The name of the cluster that is made.
+    #[arg(long, value_name = "NAME", default_value = "conformance", conflicts_with = "cluster")]
+    pub(super) name: String,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -5,6 +5,7 @@ mod edits;
 mod election;
 mod groups;
 mod install;
+mod model;
 mod nodes;
 mod planned;
 mod pods;
@@ -56,6 +57,7 @@ pub(super) const ALL: &[Fear] = fears![
     install::namespaced_variant_works,
     install::runs_outside_the_cluster,
     install::missing_rights_are_listed,
+    model::modelled_api_server_is_wrong,
     nodes::old_active_returns,
     nodes::node_powered_off,
     nodes::node_powered_off_fast,
