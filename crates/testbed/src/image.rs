@@ -20,6 +20,9 @@ pub const PAUSE_IMAGE: &str = "docker.io/hotstandby/testbed-pause:1";
 pub const SAMPLE_APP_IMAGE: &str = concat!("docker.io/hotstandby/testbed-app:", env!("CARGO_PKG_VERSION"));
 /// hotstandby itself.
 pub const HOTSTANDBY_IMAGE: &str = concat!("docker.io/hotstandby/hotstandby:", env!("CARGO_PKG_VERSION"));
+/// The sample app below a gatekeeper: `/hotstandby-await`, the same as `/k8s-await-election`, and `/elector`.
+pub const GATEKEEPER_IMAGE: &str =
+    concat!("docker.io/hotstandby/testbed-gatekeeper:", env!("CARGO_PKG_VERSION"));
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const DOCKERFILE: &str = include_str!("../../../deploy/Dockerfile");
@@ -147,7 +150,7 @@ fn append<W: std::io::Write>(tar: &mut tar::Builder<W>, path: &str, content: &[u
     tar.append_data(&mut header, path, content).with_context(|| format!("storing {path}"))
 }
 
-fn hex_digest(data: &[u8]) -> String {
+pub(crate) fn hex_digest(data: &[u8]) -> String {
     use std::fmt::Write as _;
     Sha256::digest(data).iter().fold(String::new(), |mut hex, byte| {
         let _writing_to_a_string_works = write!(hex, "{byte:02x}");
@@ -157,16 +160,7 @@ fn hex_digest(data: &[u8]) -> String {
 
 /// The archive with the sample app and the pause image, built when the source changed.
 pub fn sample_app_archive(progress: &Progress) -> Result<PathBuf> {
-    // Without default features the app needs next to no dependency and is built in seconds; in a folder of
-    // its own, no cluster's start waits for another build's lock.
-    let folder = tools_cache().join("target");
-    let binary = build_static_with(
-        progress,
-        env!("CARGO_PKG_NAME"),
-        "testbed-app",
-        &["--no-default-features"],
-        Some(folder),
-    )?;
+    let binary = sample_app(progress)?;
     let image = |name: &str, arguments: &[&str]| Image {
         names: vec![name.to_owned()],
         files: BTreeMap::from([("/testbed-app".to_owned(), binary.clone())]),
@@ -181,9 +175,48 @@ pub fn sample_app_archive(progress: &Progress) -> Result<PathBuf> {
     Ok(path)
 }
 
+fn sample_app(progress: &Progress) -> Result<PathBuf> {
+    // Without default features the app needs next to no dependency and is built in seconds; in a folder of
+    // its own, no cluster's start waits for another build's lock.
+    let folder = tools_cache().join("target");
+    build_static_with(
+        progress,
+        env!("CARGO_PKG_NAME"),
+        "testbed-app",
+        &["--release", "--no-default-features"],
+        Some(folder),
+    )
+}
+
+/// The archive with the sample app below a gatekeeper. Not in the sample app's own image: that is part of every
+/// cluster's start, and the gatekeeper takes a minute to build.
+pub fn gatekeeper_archive(progress: &Progress) -> Result<PathBuf> {
+    let gatekeeper = hotstandby_await(progress)?;
+    let image = Image {
+        names: vec![GATEKEEPER_IMAGE.to_owned()],
+        files: BTreeMap::from([
+            ("/testbed-app".to_owned(), sample_app(progress)?),
+            ("/hotstandby-await".to_owned(), gatekeeper.clone()),
+            ("/k8s-await-election".to_owned(), gatekeeper),
+            ("/elector".to_owned(), crate::tools::elector(progress)?),
+        ]),
+        entrypoint: vec!["/k8s-await-election".to_owned()],
+        user: "65532:65532".to_owned(),
+        ..Image::default()
+    };
+    let path = images_folder().join("gatekeeper.tar");
+    write_archive(&path, &[image])?;
+    Ok(path)
+}
+
+/// The gatekeeper as users' images get it: static, stripped, small.
+pub fn hotstandby_await(progress: &Progress) -> Result<PathBuf> {
+    build_static_with(progress, "hotstandby-await", "hotstandby-await", &["--profile", "small"], None)
+}
+
 /// The archive with hotstandby's own image, of the content `deploy/Dockerfile` says.
 pub fn hotstandby_archive(progress: &Progress) -> Result<PathBuf> {
-    let binary = build_static_with(progress, "hotstandby", "hotstandby", &[], None)?;
+    let binary = build_static(progress, "hotstandby", "hotstandby")?;
     let mut image = Image::from_dockerfile(DOCKERFILE, &BTreeMap::from([("hotstandby".to_owned(), binary)]))?;
     image.names = vec![HOTSTANDBY_IMAGE.to_owned()];
     let path = images_folder().join("hotstandby.tar");
@@ -197,7 +230,7 @@ fn images_folder() -> PathBuf {
 
 /// Builds a binary of the workspace statically linked, for images without any library.
 pub fn build_static(progress: &Progress, package: &str, bin: &str) -> Result<PathBuf> {
-    build_static_with(progress, package, bin, &[], None)
+    build_static_with(progress, package, bin, &["--release"], None)
 }
 
 fn build_static_with(
@@ -214,7 +247,7 @@ fn build_static_with(
     progress.say(format!("building {bin} statically linked"));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(&cargo)
-        .args(["build", "--quiet", "--release", "--target", TARGET, "--package", package, "--bin", bin])
+        .args(["build", "--quiet", "--target", TARGET, "--package", package, "--bin", bin])
         .args(more)
         .arg("--target-dir")
         .arg(&target)
@@ -232,7 +265,8 @@ fn build_static_with(
     if !status.success() {
         bail!("building {bin} of package {package} failed ({status}): see cargo's output above");
     }
-    Ok(target.join(TARGET).join("release").join(bin))
+    let profile = if more.contains(&"small") { "small" } else { "release" };
+    Ok(target.join(TARGET).join(profile).join(bin))
 }
 
 /// `ctr … images import`, on the containerd of this socket or on the usual one.

@@ -26,6 +26,7 @@ pub mod conformance;
 pub mod draw;
 pub mod e2e;
 pub mod faults;
+pub mod gatekeeper;
 pub mod image;
 pub mod measure;
 pub mod netns;

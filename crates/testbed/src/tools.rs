@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use crate::image::hex_digest;
 use crate::paths;
 use crate::progress::{Prerequisite, Progress, require_root};
 
@@ -107,6 +108,28 @@ pub fn ensure(progress: &Progress) -> Result<Tools> {
         )?;
     }
     Ok(tools)
+}
+
+/// A gatekeeper made of client-go's leader election alone, built when its source changed: what `hotstandby-await` shares
+/// elections with and is measured beside.
+pub fn elector(progress: &Progress) -> Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/elector");
+    let mut content = Vec::new();
+    for file in ["main.go", "go.mod", "go.sum"] {
+        let path = source.join(file);
+        content.extend(fs::read(&path).with_context(|| format!("reading {}", path.display()))?);
+    }
+    let version: String = hex_digest(&content).chars().take(12).collect();
+    let folder = paths::tools_cache().join(format!("elector-{version}"));
+    let program = folder.join("elector");
+    if !program.is_file() {
+        require_go()?;
+        let _lock = lock_cache(progress)?;
+        if !program.is_file() {
+            build(progress, "elector", &version, "-s -w", &[(".", "elector")], &folder)?;
+        }
+    }
+    Ok(program)
 }
 
 /// Programs built from the module proxy know no version unless told.

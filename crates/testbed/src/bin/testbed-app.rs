@@ -5,19 +5,24 @@
 //! - `/ctl?health=exit` ends it with code 3.
 //! - UDP port 10001: prints what it receives. TCP port 7000: says its host name, then echoes.
 //! - `testbed-app pause` only waits for a signal: the pod sandbox's image.
+//! - `testbed-app tick FILE` serves nothing: it notes in a file, shared by all nodes, that it is alive, every 2 ms on the
+//!   machine's boot clock. A command that must not run twice, for the gatekeeper's tests. `CRASH_AFTER` ends it with code 3.
 //!
 //! `PORT` is the HTTP port (8080). On SIGTERM it ends at once, or serves on for `LINGER` (`1100ms`, `2s`).
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{SigSet, Signal};
 
+/// Between two signs of life: by so much the last one may be older than the death.
+const TICK: Duration = Duration::from_millis(2);
 const MAX_HEAD: usize = 8 * 1024;
 const STACK: usize = 64 * 1024;
 
@@ -202,15 +207,72 @@ fn say(line: &str) {
     let _nobody_listens = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
+/// The boot clock, which all containers of the machine share, and which goes on in a suspended machine.
+fn boot_nanos() -> u128 {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
+        .map_or(0, |time| Duration::from(time).as_nanos())
+}
+
+fn duration_from(variable: &str) -> Option<Duration> {
+    std::env::var(variable).ok().and_then(|text| parse_duration(&text))
+}
+
+/// Appends `TIME what INSTANCE TERM` lines until it is told to stop. Each is one write: what was written survives any end of
+/// this process, and lines of several processes do not mix.
+fn tick(path: &str, signals: SigSet) -> io::Result<ExitCode> {
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+    let instance = format!("{host}/{}", boot_nanos());
+    let term = std::env::var("HOTSTANDBY_TERM").unwrap_or_else(|_| "-".to_owned());
+    let note = |file: &mut File, what: &str| {
+        file.write_all(format!("{} {what} {instance} {term}\n", boot_nanos()).as_bytes())
+    };
+    note(&mut file, "start")?;
+    let begin = Instant::now();
+    let told = Arc::new(AtomicBool::new(false));
+    let heard = told.clone();
+    spawn(move || {
+        let _any = signals.wait();
+        heard.store(true, Ordering::Relaxed);
+    });
+    let (crash, linger) = (duration_from("CRASH_AFTER"), duration_from("LINGER").unwrap_or_default());
+    let mut end = None;
+    loop {
+        thread::sleep(TICK);
+        if crash.is_some_and(|after| begin.elapsed() > after) {
+            return Ok(ExitCode::from(3));
+        }
+        if end.is_none() && told.load(Ordering::Relaxed) {
+            note(&mut file, "told")?;
+            end = Instant::now().checked_add(linger);
+        }
+        if end.is_some_and(|end| Instant::now() >= end) {
+            note(&mut file, "stop")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        note(&mut file, "alive")?;
+    }
+}
+
 fn main() -> ExitCode {
     // The first process of a container is sent no signal it does not ask for.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     if signals.thread_block().is_err() {
         return ExitCode::FAILURE;
     }
-    if std::env::args().nth(1).as_deref() == Some("pause") {
-        let _any = signals.wait();
-        return ExitCode::SUCCESS;
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next()) {
+        (Some("pause"), _) => {
+            let _any = signals.wait();
+            return ExitCode::SUCCESS;
+        }
+        (Some("tick"), Some(path)) => {
+            return tick(&path, signals).unwrap_or_else(|error| {
+                say(&format!("cannot note signs of life in {path}: {error}"));
+                ExitCode::FAILURE
+            });
+        }
+        _ => {}
     }
     let app = Arc::new(App {
         host: nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned(),
@@ -236,7 +298,7 @@ fn main() -> ExitCode {
         });
     });
     let _any = signals.wait();
-    if let Some(linger) = std::env::var("LINGER").ok().and_then(|text| parse_duration(&text)) {
+    if let Some(linger) = duration_from("LINGER") {
         thread::sleep(linger);
     }
     ExitCode::SUCCESS

@@ -54,6 +54,9 @@ fn test(args: &Args) -> Result<ExitCode> {
     }
     let which = args.cluster.clone().map_or_else(|| Which::Own(args.name.clone()), Which::Existing);
     let start = Instant::now();
+    if chosen.iter().any(|fear| fear.name.starts_with("await_")) {
+        crate::gatekeeper::build()?;
+    }
     let prepared = harness::prepare(&which)?;
     let runtime = runtime()?;
     let (tally, env) = runtime.block_on(async {

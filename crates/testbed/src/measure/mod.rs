@@ -10,6 +10,9 @@ mod floor;
 mod goals;
 mod group;
 mod inside;
+mod keeper;
+mod keeper_report;
+mod keeper_row;
 mod power;
 mod record;
 mod report;
@@ -37,6 +40,7 @@ use args::Args;
 use bench::Bench;
 use floor::Floor;
 use inside::{Hands, Inside};
+use keeper::KeeperCounts;
 use power::Power;
 use record::{Conditions, Outcome, Run, Sample};
 use row::Row;
@@ -76,18 +80,26 @@ fn read(path: &Path) -> Result<Run> {
 fn measure(args: &Args) -> Result<Run> {
     require_root()?;
     let counts = args.counts();
-    ensure!(counts.values().any(|count| *count > 0), "there is nothing to measure: all rows have 0 trials");
+    let keepers = args.keeper_counts();
+    let all_counts = counts.values().chain(keepers.values());
+    ensure!(
+        all_counts.copied().any(|count| count > 0),
+        "there is nothing to measure: all rows have 0 trials"
+    );
     let load_before = conditions::load();
     // Kept here, so that it ends after everything that uses it.
     let (_owned, which) = cluster(args)?;
     let prepared = harness::prepare(&which)?;
+    if !keepers.is_empty() {
+        crate::gatekeeper::build()?;
+    }
     let cluster = prepared.cluster();
     let inside = Inside::start(&cluster.netns(CONTROL_PLANE), cluster.inside_kubeconfig())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("a runtime")?;
     let hands = inside.hands();
     let run = runtime.block_on(async move {
         let env = Env::install(prepared).await?;
-        all(env, hands, &counts, load_before).await
+        all(env, hands, &counts, &keepers, load_before).await
     });
     drop(runtime);
     drop(inside);
@@ -108,16 +120,32 @@ fn cluster(args: &Args) -> Result<(Option<Cluster>, Which)> {
     Ok((Some(own), Which::Existing(args.name.clone())))
 }
 
-async fn all(env: Arc<Env>, hands: Hands, counts: &Counts, load_before: String) -> Result<Run> {
+async fn all(
+    env: Arc<Env>,
+    hands: Hands,
+    counts: &Counts,
+    keepers: &KeeperCounts,
+    load_before: String,
+) -> Result<Run> {
     let start = Instant::now();
     let conditions = Conditions::before(&env, load_before).await?;
-    let mut log = Log { path: file(&conditions)?, run: Run { conditions, samples: Vec::new() }, start, env };
+    let mut log = Log {
+        path: file(&conditions)?,
+        run: Run { conditions, samples: Vec::new(), gatekeeper: Vec::new() },
+        start,
+        env,
+    };
     let bench = Bench::start(log.env.clone(), hands).await?;
     let floor = Floor::create(&bench).await?;
     let (whole, floors_in_cuts) = schedule::share_floor(counts);
     whole_nodes(&bench, &floor, &whole, &mut log).await?;
     power_cuts(&bench, &floor, &schedule::cuts(counts), floors_in_cuts, &mut log).await?;
     floor.remove().await?;
+    for (row, trials) in keepers.iter().filter(|(_, trials)| **trials > 0) {
+        let samples = keeper::row(&log.env, *row, *trials).await?;
+        log.run.gatekeeper.extend(samples);
+        log.save()?;
+    }
     log.save()?;
     log.env.progress.say(format!("every sample is in {}", log.path.display()));
     Ok(log.run)

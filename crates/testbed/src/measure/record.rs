@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::keeper::KeeperSample;
 use super::row::Row;
 
 /// The parts of a gap, in their order. What a stage holds is told in [`Stages`].
@@ -14,6 +15,9 @@ pub(super) struct Run {
     pub(super) conditions: Conditions,
     /// Every trial, in order.
     pub(super) samples: Vec<Sample>,
+    /// Every trial of the gatekeeper; runs before there was one have none.
+    #[serde(default)]
+    pub(super) gatekeeper: Vec<KeeperSample>,
 }
 
 /// Where and when a run took place.
@@ -134,6 +138,8 @@ impl Stages {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::keeper::KeeperOutcome;
+    use super::super::keeper_row::KeeperRow;
     use super::*;
 
     pub(in super::super) fn staged(row: Row, stages: Stages) -> Sample {
@@ -160,6 +166,10 @@ pub(super) mod tests {
         let run = Run {
             conditions: Conditions { cores: 2, ..Conditions::default() },
             samples: vec![seen(Row::Killed, 50.5), never(Row::Hang), invalid(Row::NodeOff, "why")],
+            gatekeeper: vec![KeeperSample {
+                row: KeeperRow::AwaitCrash,
+                outcome: KeeperOutcome::Gap { ms: 2.5 },
+            }],
         };
         let text = serde_json::to_string(&run).unwrap();
         let back: Run = serde_json::from_str(&text).unwrap();

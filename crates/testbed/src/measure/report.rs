@@ -4,25 +4,26 @@
 use std::fmt::Write as _;
 
 use super::goals::{judge, ms};
+use super::keeper_report;
 use super::record::{Conditions, Run, STAGES};
 use super::row::Row;
 use super::stats::Summary;
 
 /// Lines of a table, padded so that they read well as plain text too.
-struct Table {
+pub(super) struct Table {
     lines: Vec<Vec<String>>,
 }
 
 impl Table {
-    fn new(head: &[&str]) -> Self {
+    pub(super) fn new(head: &[&str]) -> Self {
         Self { lines: vec![head.iter().map(|&cell| cell.to_owned()).collect()] }
     }
 
-    fn line(&mut self, cells: impl IntoIterator<Item = String>) {
+    pub(super) fn line(&mut self, cells: impl IntoIterator<Item = String>) {
         self.lines.push(cells.into_iter().collect());
     }
 
-    fn render(&self) -> String {
+    pub(super) fn render(&self) -> String {
         let columns = self.lines.first().map_or(0, Vec::len);
         let width = |column: usize| {
             let cells = self.lines.iter().filter_map(|line| line.get(column));
@@ -68,6 +69,10 @@ pub(super) fn plain(run: &Run) -> String {
     let invalid = invalid(&rows);
     if !invalid.is_empty() {
         let _written = write!(text, "\nInvalid trials:\n{invalid}");
+    }
+    if !run.gatekeeper.is_empty() {
+        text.push('\n');
+        text.push_str(&keeper_report::tables(&run.gatekeeper));
     }
     text
 }
@@ -171,6 +176,7 @@ pub(super) fn document(run: &Run) -> String {
     text.push_str("\n## Where the time goes\n\nMilliseconds, p50 / p99 of each stage by itself.\n\n");
     text.push_str(&stages(&rows));
     text.push_str(STAGE_WORDS);
+    text.push_str(&keeper_report::section(&run.gatekeeper));
     text.push_str("\n## Invalid trials\n\n");
     let invalid = invalid(&rows);
     text.push_str(if invalid.is_empty() { "None.\n" } else { &invalid });
@@ -267,6 +273,7 @@ On a machine that does nothing else, as root:
 ```sh
 cargo measure --write docs/measured.md              # everything
 cargo measure --only killed --trials killed=30      # one row and the floor
+cargo measure --only await-release,await-crash      # only the gatekeeper, some rows
 cargo measure --quick                               # a look whether it works
 cargo measure --from .cache/measured/TIME.json      # an earlier run again
 ```
@@ -297,6 +304,7 @@ mod tests {
                 never(Row::NodeOff),
                 invalid(Row::NodeOffFast, "the node did not come back"),
             ],
+            gatekeeper: Vec::new(),
         }
     }
 
@@ -334,7 +342,7 @@ mod tests {
 
     #[test]
     fn an_empty_run_is_no_mistake() {
-        let empty = Run { conditions: Conditions::default(), samples: Vec::new() };
+        let empty = Run { conditions: Conditions::default(), samples: Vec::new(), gatekeeper: Vec::new() };
         assert!(document(&empty).contains("None."));
     }
 }

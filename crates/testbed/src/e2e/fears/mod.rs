@@ -1,5 +1,8 @@
 //! One file for each kind of fear, one function for each fear.
 
+mod await_faults;
+mod await_frozen;
+mod await_planned;
 mod control_plane;
 mod edits;
 mod election;
@@ -58,6 +61,16 @@ pub(super) const ALL: &[Fear] = fears![
     install::runs_outside_the_cluster,
     install::missing_rights_are_listed,
     model::modelled_api_server_is_wrong,
+    await_planned::await_pod_deleted,
+    await_planned::await_command_crash_loop,
+    await_planned::await_rolling_update,
+    await_planned::await_mixed_rolling_change,
+    await_frozen::await_one_process_frozen,
+    await_frozen::await_container_frozen,
+    await_faults::await_rights_removed,
+    await_faults::await_api_server_away,
+    await_faults::await_node_partitioned,
+    await_faults::await_node_powered_off,
     nodes::old_active_returns,
     nodes::node_powered_off,
     nodes::node_powered_off_fast,
