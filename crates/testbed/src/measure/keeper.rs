@@ -75,7 +75,7 @@ pub(super) async fn row(env: &Arc<Env>, row: KeeperRow, trials: usize) -> Result
     let mut samples = Vec::new();
     for number in 0..trials {
         let outcome = match row.deed() {
-            Deed::Count => count(&members, &plan).await,
+            Deed::Count => alone(&members, &plan).await,
             deed => gap(&mut members, deed, number).await,
         };
         let outcome = outcome.unwrap_or_else(|error| KeeperOutcome::Invalid { reason: format!("{error:#}") });
@@ -130,8 +130,8 @@ async fn gap(members: &mut Members, deed: Deed, number: usize) -> Result<KeeperO
     Ok(KeeperOutcome::Gap { ms: (new.start.as_secs_f64() - old.last.as_secs_f64()) * 1000.0 })
 }
 
-/// Reads, and writes that were refused, of Leases so far: nobody else on the testbed reads a Lease or meets a conflict.
-/// Writes that were stored are counted by the Lease itself, as the kubelets write Leases too.
+/// Reads, and writes that were refused, of Leases so far: once hotstandby is gone nobody else on the testbed reads Leases
+/// or meets a conflict. Writes that were stored are counted by the Lease itself, as the kubelets write Leases too.
 async fn counted(members: &Members) -> Result<(f64, f64)> {
     let metrics = members.env.kubectl(&["get", "--raw", "/metrics"]).await?;
     let of =
@@ -157,6 +157,14 @@ async fn minute(members: &Members, stored: &Stored) -> Result<(f64, f64)> {
     let after = counted(members).await?;
     let stored = f64::from(stored_after - stored_before);
     Ok((after.0 - before.0, after.1 - before.1 + stored))
+}
+
+/// hotstandby's replicas watch Leases, too: they are away meanwhile.
+async fn alone(members: &Members, plan: &Plan) -> Result<KeeperOutcome> {
+    members.env.scale(0).await?;
+    let outcome = count(members, plan).await;
+    members.env.scale(2).await?;
+    outcome
 }
 
 async fn count(members: &Members, plan: &Plan) -> Result<KeeperOutcome> {

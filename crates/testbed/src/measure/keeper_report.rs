@@ -83,7 +83,8 @@ const METHOD: &str = "
   stopped and never go on, so that nothing is released and nothing restarts. It takes the lease's duration from the last renewal on.
 - **client-go's election**: a program of client-go's leader election alone, with ReleaseOnCancel. Without that option, which
   gatekeepers made of it often lack, a deletion costs what vanishing costs.
-- **Requests**: get, list and watch are reads; stored and refused writes are writes. Waiting: three more members, divided by three.
+- **Requests**: get, list and watch are reads; stored and refused writes are writes. A watch counts when it ends.
+  Waiting: three more members, divided by three. hotstandby's controller is away meanwhile, as it reads Leases, too.
 ";
 
 #[cfg(test)]
