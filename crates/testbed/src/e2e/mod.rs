@@ -35,7 +35,9 @@ pub fn main() -> ExitCode {
     let args = Args::parse();
     let result = match args.command {
         Some(Command::Demo(demo)) => demo::run(&demo).map(|()| ExitCode::SUCCESS),
-        Some(Command::Conformance(which)) => crate::conformance::run(which.cluster, &which.name, which.update),
+        Some(Command::Conformance(which)) => {
+            crate::conformance::run(which.cluster, &which.name, which.update)
+        }
         None => test(&args),
     };
     result.unwrap_or_else(|error| {
