@@ -74,7 +74,7 @@ pub const KNOWN: &[Known] = &[
     known("pod_updates", "unconditional", TEXTS, "one more cause: removing the deadline is an edit of the spec, too", DIFF),
     known("pod_refused", "odd_quantity", ALL, "400; the model takes any text as a quantity", "nothing in the model counts resources"),
     known("custom_shapes", "other_version", &["notes"], "a warning of a field unknown to a version that is not served", "the object is refused all the same"),
-    known("custom_status", "invalid", TEXTS, "the field in the text lacks its first part", "a quirk of how the status alone is validated; code, reason and field are the same"),
+    known("custom_status", "invalid", &["/details/causes"], "the field in the text lacks its first part", "a quirk of how the status alone is validated; code, reason and field are the same"),
     known("custom_status", "apply", &["/metadata/managedFields"], "who wrote the status is noted as owner of labels that were not stored", "a quirk without effect: there is nothing to own"),
     known("crd_refused", "no_versions", TEXTS, "a second cause about stored versions", CRDS),
     known("crd_refused", "no_storage", TEXTS, "the versions in the text", GO_OBJECT),
