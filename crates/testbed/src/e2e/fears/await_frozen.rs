@@ -49,6 +49,26 @@ pub(super) async fn await_one_process_frozen(trial: &mut Trial) -> Result<()> {
     Ok(())
 }
 
+/// The tests' own judge: a gatekeeper made of client-go's election has but one process, and frozen, it kills nothing. If
+/// its command is not seen to run beside the next one, the other tests prove nothing.
+pub(super) async fn await_two_at_once_are_seen(trial: &mut Trial) -> Result<()> {
+    let mut members = deploy(trial, &Plan::of(Gatekeeper::Elector)).await?;
+    let holder = members.running()?;
+    let process = members.processes(&holder.pod).await?.keeper;
+    let faults = trial.env.cluster.faults();
+    let moment = boot_now()?;
+    faults.freeze_process(process.pid)?;
+    let new = members.running_since(moment, PATIENT).await?;
+    let seen = until(PATIENT, "the judge to see both", async || {
+        Ok(Some(overlaps(&members.lives()?)).filter(|seen| !seen.is_empty()))
+    })
+    .await?;
+    faults.thaw_process(process.pid)?;
+    ensure!(members.judge().is_err(), "the judge is content with {seen:?}");
+    trial.note(format!("{} started beside the frozen gatekeeper's {}", new.pod, holder.pod));
+    Ok(())
+}
+
 /// The whole container is frozen, command and all, so that nothing in it can do anything: somebody else starts. What thaws
 /// must be dead at once, and what it still writes carries the older term.
 pub(super) async fn await_container_frozen(trial: &mut Trial) -> Result<()> {

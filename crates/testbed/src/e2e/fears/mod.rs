@@ -67,6 +67,7 @@ pub(super) const ALL: &[Fear] = fears![
     await_planned::await_mixed_rolling_change,
     await_frozen::await_one_process_frozen,
     await_frozen::await_container_frozen,
+    await_frozen::await_two_at_once_are_seen,
     await_faults::await_rights_removed,
     await_faults::await_api_server_away,
     await_faults::await_node_partitioned,
