@@ -5,6 +5,9 @@ use crate::relay::Relay;
 use hotstandby_sim::Fault;
 use std::time::{Duration, Instant};
 
+/// A renew deadline that is over before the pings of a dead connection are.
+const BELOW_THE_PINGS: [&str; 3] = ["6s", "2800ms", "400ms"];
+
 /// A command with a daemonised child, both deaf to TERM; returns their process IDs once both run.
 async fn deaf_command(world: &World, timing: [&str; 3]) -> (Member, i32, i32) {
     let script = format!(
@@ -132,7 +135,7 @@ async fn half_open_connection_does_not_cost_the_lease() {
     let world = World::new().await;
     let relay = Relay::to(world.server()).await;
     let script = format!("echo up > {}; exec sleep 1000", world.path("up").display());
-    let plan = world.member("db-0", SHORT, &script);
+    let plan = world.member("db-0", BELOW_THE_PINGS, &script);
     world.lead_through("db-0", relay.address);
     let mut member = plan.start();
     world.lines("up", 1).await;

@@ -191,19 +191,52 @@ async fn newer_term_on_the_slice_is_never_overwritten() {
     assert_eq!(slice_addresses(&world), ["10.0.0.2"]);
 }
 
+/// An address of this machine that an endpoint may have: no loopback.
+fn own_address() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Nothing is sent; the kernel only chooses where from.
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn readiness_check_holds_the_endpoint_back_until_it_passes() {
+    let Some(ip) = own_address() else {
+        eprintln!("not run: this machine has no address but loopback");
+        return;
+    };
     let world = World::new().await;
     service(&world);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().port();
     let plan =
         world.member("db-0", SHORT, &format!("echo up > {}; exec sleep 1000", world.path("up").display()));
-    let member = with_service(plan, "127.0.0.1").flag(&format!("--ready-tcp={port}")).start();
+    let member = with_service(plan, &ip.to_string()).flag(&format!("--ready-tcp={port}")).start();
     world.lines("up", 1).await;
     holds_for(Duration::from_millis(500), "not yet", || slice_addresses(&world).is_empty()).await;
-    let server = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
-    until("it leads here", || slice_addresses(&world) == ["127.0.0.1"]).await;
+    let server = std::net::TcpListener::bind((ip, port)).unwrap();
+    until("it leads here", || slice_addresses(&world) == [ip.to_string()]).await;
     drop((member, server));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slice_of_a_controller_is_left_alone_and_nothing_is_put_beside_it() {
+    let world = World::new().await;
+    service(&world);
+    let slice = json!({
+        "metadata": {
+            "name": SLICE, "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": "db"},
+            "annotations": {"hotstandby.dev/controller": "hotstandby.dev/controller"},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.0.0.50"]}],
+        "ports": [{"name": "pg", "port": 5432}],
+    });
+    world.apply("discovery.k8s.io/v1", "endpointslices", &slice);
+    let mut member = member(&world, "db-0", "10.0.0.1");
+    assert_eq!(member.ends().await.code(), Some(1));
+    assert!(member.log().contains("belongs to hotstandby.dev/controller"), "{}", member.log());
+    assert_eq!(slice_addresses(&world), ["10.0.0.50"]);
+    assert!(world.object("", "endpoints", "db").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

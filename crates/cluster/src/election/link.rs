@@ -19,6 +19,29 @@ pub struct Link {
     clients: Mutex<Numbered>,
 }
 
+/// Why a call brought nothing. A right that is missing has a way out where there is another kind of object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallError {
+    /// There is no right to do it.
+    Forbidden(WriteError),
+    /// Anything else.
+    Other(WriteError),
+}
+
+impl From<CallError> for WriteError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Forbidden(error) | CallError::Other(error) => error,
+        }
+    }
+}
+
+impl From<WriteError> for CallError {
+    fn from(error: WriteError) -> Self {
+        Self::Other(error)
+    }
+}
+
 struct Numbered {
     clients: Clients,
     number: u64,
@@ -56,17 +79,24 @@ impl Link {
         what: &str,
         limit: Duration,
         call: impl FnOnce(Client) -> F,
-    ) -> Result<T, WriteError>
+    ) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
+        // A little before the caller's patience ends, so that its next call already finds the new connection.
+        let limit = limit.saturating_sub(limit / 10);
         let (client, number) = self.with(|numbered| (numbered.clients.decide.clone(), numbered.number));
         match tokio::time::timeout(limit, call(client)).await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(write_error(verb, what, &error)),
+            Ok(Err(error)) => {
+                let is_forbidden = matches!(&error, kube::Error::Api(status) if status.code == 403);
+                let error = write_error(verb, what, &error);
+                Err(if is_forbidden { CallError::Forbidden(error) } else { CallError::Other(error) })
+            }
             Err(_elapsed) => {
                 self.give_up(number);
-                Err(WriteError::Unknown(format!("{what}: no answer within {limit:?}").into()))
+                let text = format!("{what}: no answer within {limit:?}");
+                Err(CallError::Other(WriteError::Unknown(text.into())))
             }
         }
     }

@@ -4,7 +4,7 @@
 //! beside them, the Service would have two endpoints. So only one of the two kinds ever holds an address: before one is
 //! written, the other is emptied. Nothing is deleted; that needs a right more than to write.
 
-use super::link::Link;
+use super::link::{CallError, Link};
 use crate::call::Verb;
 use crate::names;
 use crate::seat::FIELD_MANAGER;
@@ -104,8 +104,8 @@ fn params() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
-fn is_refused<T>(outcome: &Result<T, WriteError>) -> bool {
-    matches!(outcome, Err(WriteError::Refused(_)))
+fn is_forbidden<T>(outcome: &Result<T, CallError>) -> bool {
+    matches!(outcome, Err(CallError::Forbidden(_)))
 }
 
 impl TrafficStore {
@@ -132,8 +132,8 @@ impl TrafficStore {
             Mode::Endpoints => Kind::Endpoints,
             Mode::Auto if matches!(endpoints, Ok(Some(_))) => Kind::Endpoints,
             // An answer that says nothing: which one it is must not be guessed.
-            Mode::Auto if matches!(endpoints, Err(WriteError::Unknown(_))) => return endpoints.map(drop),
-            Mode::Auto if is_refused(&slice) => Kind::Endpoints,
+            Mode::Auto if matches!(endpoints, Err(CallError::Other(_))) => return Ok(endpoints.map(drop)?),
+            Mode::Auto if is_forbidden(&slice) => Kind::Endpoints,
             Mode::Slice | Mode::Auto => Kind::Slice,
         };
         self.publish_as(kind, stamp, endpoints, slice, limit).await
@@ -143,8 +143,8 @@ impl TrafficStore {
         &self,
         kind: Kind,
         stamp: &Stamp,
-        endpoints: Result<Option<Endpoints>, WriteError>,
-        slice: Result<Option<EndpointSlice>, WriteError>,
+        endpoints: Result<Option<Endpoints>, CallError>,
+        slice: Result<Option<EndpointSlice>, CallError>,
         limit: Duration,
     ) -> Result<(), WriteError> {
         // Noted first: an answer that is lost may still have been carried out.
@@ -152,20 +152,20 @@ impl TrafficStore {
         match kind {
             Kind::Endpoints => {
                 // Whoever may not read slices has never written one.
-                if !is_refused(&slice) {
+                if !is_forbidden(&slice) {
                     self.empty_slice(slice?, stamp, limit).await?;
                 }
                 self.write_endpoints(endpoints?, stamp, true, limit).await?;
             }
             Kind::Slice => {
-                if !is_refused(&endpoints) {
+                if !is_forbidden(&endpoints) {
                     self.empty_endpoints(endpoints?, stamp, limit).await?;
                 }
                 let written = self.write_slice(slice?, stamp, limit).await;
-                if self.settings.mode == Mode::Auto && is_refused(&written) {
+                if self.settings.mode == Mode::Auto && is_forbidden(&written) {
                     // May read slices but not write them.
                     self.note(Kind::Endpoints);
-                    return self.write_endpoints(None, stamp, true, limit).await;
+                    return Ok(self.write_endpoints(None, stamp, true, limit).await?);
                 }
                 written?;
             }
@@ -188,13 +188,13 @@ impl TrafficStore {
             None => Ok(()),
             Some(Kind::Endpoints) => match self.read_endpoints(limit).await? {
                 Some(found) if stamp(found.metadata.annotations.as_ref()).as_ref() == Some(own) => {
-                    self.empty_endpoints(Some(found), own, limit).await
+                    Ok(self.empty_endpoints(Some(found), own, limit).await?)
                 }
                 Some(_) | None => Ok(()),
             },
             Some(Kind::Slice) => match self.read_slice(limit).await? {
                 Some(found) if stamp(found.metadata.annotations.as_ref()).as_ref() == Some(own) => {
-                    self.empty_slice(Some(found), own, limit).await
+                    Ok(self.empty_slice(Some(found), own, limit).await?)
                 }
                 Some(_) | None => Ok(()),
             },
@@ -219,7 +219,7 @@ impl TrafficStore {
         tokio::time::timeout(limit, tries).await.map_err(late)?
     }
 
-    async fn read_endpoints(&self, limit: Duration) -> Result<Option<Endpoints>, WriteError> {
+    async fn read_endpoints(&self, limit: Duration) -> Result<Option<Endpoints>, CallError> {
         let get = |client| async move {
             Api::<Endpoints>::namespaced(client, &self.settings.namespace)
                 .get_opt(&self.settings.service)
@@ -233,7 +233,7 @@ impl TrafficStore {
         Ok(found)
     }
 
-    async fn read_slice(&self, limit: Duration) -> Result<Option<EndpointSlice>, WriteError> {
+    async fn read_slice(&self, limit: Duration) -> Result<Option<EndpointSlice>, CallError> {
         let name = &self.slice_name();
         let get = |client| async move {
             Api::<EndpointSlice>::namespaced(client, &self.settings.namespace).get_opt(name).await
@@ -253,7 +253,7 @@ impl TrafficStore {
         stamp: &Stamp,
         present: bool,
         limit: Duration,
-    ) -> Result<(), WriteError> {
+    ) -> Result<(), CallError> {
         let what = &self.what("write Endpoints");
         let wanted = &self.endpoints(found.clone(), stamp, present);
         let Some(found) = found else {
@@ -279,7 +279,7 @@ impl TrafficStore {
         found: Option<Endpoints>,
         stamp: &Stamp,
         limit: Duration,
-    ) -> Result<(), WriteError> {
+    ) -> Result<(), CallError> {
         match found {
             Some(found) if objects::has_addresses(&found) => {
                 self.write_endpoints(Some(found), stamp, false, limit).await
@@ -294,7 +294,7 @@ impl TrafficStore {
         found: Option<EndpointSlice>,
         stamp: &Stamp,
         limit: Duration,
-    ) -> Result<(), WriteError> {
+    ) -> Result<(), CallError> {
         let what = &self.what("write slice");
         let Some(found) = found else {
             let wanted = &self.slice(None, self.service_uid(limit).await, stamp, true);
@@ -313,7 +313,7 @@ impl TrafficStore {
         found: Option<EndpointSlice>,
         stamp: &Stamp,
         limit: Duration,
-    ) -> Result<(), WriteError> {
+    ) -> Result<(), CallError> {
         match found {
             Some(found) if !found.endpoints.is_empty() => {
                 self.replace_slice(found, stamp, false, limit).await
@@ -328,7 +328,7 @@ impl TrafficStore {
         stamp: &Stamp,
         present: bool,
         limit: Duration,
-    ) -> Result<(), WriteError> {
+    ) -> Result<(), CallError> {
         let what = &self.what("write slice");
         let name = &self.slice_name();
         let annotations = found.metadata.annotations.as_ref();
@@ -338,7 +338,7 @@ impl TrafficStore {
         if let Some(other) = other {
             let text =
                 format!("{what}: slice {name} belongs to {other}; let only one of the two lead the Service");
-            return Err(WriteError::Refused(text.into()));
+            return Err(WriteError::Refused(text.into()).into());
         }
         check(what, self::stamp(annotations), stamp)?;
         let wanted = &self.slice(Some(found.clone()), None, stamp, present);
