@@ -46,6 +46,13 @@ pub(crate) enum Command {
     Resume(pause::PauseArgs),
     /// Print the YAML that installs hotstandby.
     Manifests(manifests::ManifestsArgs),
+    /// Run a command for as long as this pod holds a Lease, and never beside another: the gatekeeper. Its flags are in await.md
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Await {
+        /// Flags of the gatekeeper, `--`, and the command to run.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<std::ffi::OsString>,
+    },
     /// Run the controller.
     Controller(Box<controller_flags::ControllerFlags>),
     /// Write or check the flag reference in docs/cli.md.
@@ -104,6 +111,10 @@ pub(crate) async fn run_user_command(cli: Cli) -> ExitCode {
         Command::Resume(args) => pause::resume(args, &kube).await,
         Command::Manifests(args) => manifests::run(&args),
         Command::Docs(args) => docs::run(&args),
+        // Taken before all else where it is the first word; flags before it are meant for other commands.
+        Command::Await { .. } => {
+            Err(CliError::Usage("'await' comes first, and all of its flags come after it".to_owned()))
+        }
         Command::Controller(_) => Err(CliError::Usage("the controller is not run from here".to_owned())),
     };
     finish(outcome)
