@@ -35,9 +35,9 @@ pub(super) struct Args {
     /// Write the document about this run there.
     #[arg(long, value_name = "FILE")]
     pub(super) write: Option<PathBuf>,
-    /// Measure nothing: show, and --write, an earlier run's samples.
-    #[arg(long, value_name = "JSON")]
-    pub(super) from: Option<PathBuf>,
+    /// Measure nothing: show, and --write, the samples of an earlier run, or of several put together.
+    #[arg(long, value_name = "JSON", num_args = 1..)]
+    pub(super) from: Vec<PathBuf>,
 }
 
 /// A row of either kind: seen by clients, or noted by a command behind the gatekeeper.

@@ -60,8 +60,10 @@ pub fn main() -> ExitCode {
 }
 
 fn measure_or_read(args: &Args) -> Result<()> {
-    let run = match &args.from {
-        Some(path) => read(path)?,
+    let run = match args.from.split_first() {
+        Some((first, others)) => {
+            others.iter().try_fold(read(first)?, |run, other| anyhow::Ok(run.with(read(other)?)))?
+        }
         None => measure(args)?,
     };
     println!("{}", report::plain(&run));
@@ -129,12 +131,7 @@ async fn all(
 ) -> Result<Run> {
     let start = Instant::now();
     let conditions = Conditions::before(&env, load_before).await?;
-    let mut log = Log {
-        path: file(&conditions)?,
-        run: Run { conditions, samples: Vec::new(), gatekeeper: Vec::new() },
-        start,
-        env,
-    };
+    let mut log = Log { path: file(&conditions)?, run: Run { conditions, ..Run::default() }, start, env };
     let bench = Bench::start(log.env.clone(), hands).await?;
     let floor = Floor::create(&bench).await?;
     let (whole, floors_in_cuts) = schedule::share_floor(counts);

@@ -9,7 +9,7 @@ use super::row::Row;
 pub(super) const STAGES: [&str; 6] = ["notice", "detect", "decide", "seat", "traffic", "platform"];
 
 /// A whole run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Run {
     /// Where and when.
     pub(super) conditions: Conditions,
@@ -18,6 +18,20 @@ pub(super) struct Run {
     /// Every trial of the gatekeeper; runs before there was one have none.
     #[serde(default)]
     pub(super) gatekeeper: Vec<KeeperSample>,
+    /// Conditions of further runs whose samples were put to these.
+    #[serde(default)]
+    pub(super) further: Vec<Conditions>,
+}
+
+impl Run {
+    /// This run with another's samples.
+    pub(super) fn with(mut self, other: Self) -> Self {
+        self.samples.extend(other.samples);
+        self.gatekeeper.extend(other.gatekeeper);
+        self.further.push(other.conditions);
+        self.further.extend(other.further);
+        self
+    }
 }
 
 /// Where and when a run took place.
@@ -170,6 +184,7 @@ pub(super) mod tests {
                 row: KeeperRow::AwaitCrash,
                 outcome: KeeperOutcome::Gap { ms: 2.5 },
             }],
+            further: vec![Conditions { cores: 4, ..Conditions::default() }],
         };
         let text = serde_json::to_string(&run).unwrap();
         let back: Run = serde_json::from_str(&text).unwrap();

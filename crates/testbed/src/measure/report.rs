@@ -168,6 +168,10 @@ pub(super) fn document(run: &Run) -> String {
     let rows = Rows::of(run);
     let mut text = String::from(INTRODUCTION);
     text.push_str(&conditions(&run.conditions));
+    for further in &run.further {
+        text.push_str("\nSome rows are of another run; its command names them:\n\n");
+        text.push_str(&conditions(further));
+    }
     text.push_str("\n## Gaps\n\n");
     text.push_str(&gaps(&rows));
     text.push_str(READING);
@@ -275,7 +279,7 @@ cargo measure --write docs/measured.md              # everything
 cargo measure --only killed --trials killed=30      # one row and the floor
 cargo measure --only await-release,await-crash      # only the gatekeeper, some rows
 cargo measure --quick                               # a look whether it works
-cargo measure --from .cache/measured/TIME.json      # an earlier run again
+cargo measure --from .cache/measured/TIME.json      # an earlier run again, or several put together
 ```
 
 Every sample, with its stages, is kept in `.cache/measured/`.
@@ -304,7 +308,7 @@ mod tests {
                 never(Row::NodeOff),
                 invalid(Row::NodeOffFast, "the node did not come back"),
             ],
-            gatekeeper: Vec::new(),
+            ..Run::default()
         }
     }
 
@@ -330,6 +334,19 @@ mod tests {
     }
 
     #[test]
+    fn samples_of_two_runs_stand_under_the_conditions_of_both() {
+        let other = Run {
+            conditions: Conditions { cpu: "Other CPU".to_owned(), ..Conditions::default() },
+            samples: vec![seen(Row::Switchover, 51.0)],
+            ..Run::default()
+        };
+        let text = document(&run().with(other));
+        for part in ["Some CPU", "Other CPU", "process killed", "switchover, by annotation"] {
+            assert!(text.contains(part), "'{part}' is missing in:\n{text}");
+        }
+    }
+
+    #[test]
     fn tables_are_even() {
         let text = plain(&run());
         let blocks = text.split("\n\n");
@@ -342,7 +359,6 @@ mod tests {
 
     #[test]
     fn an_empty_run_is_no_mistake() {
-        let empty = Run { conditions: Conditions::default(), samples: Vec::new(), gatekeeper: Vec::new() };
-        assert!(document(&empty).contains("None."));
+        assert!(document(&Run::default()).contains("None."));
     }
 }
