@@ -136,9 +136,9 @@ impl Watchman {
             Event::Started { pid } => deeds.push(Deed::Tell(Word::Started { pid: *pid })),
             Event::Ended { code } => self.ended(*code, &mut deeds),
             Event::Clear => self.cleared(now, &mut deeds),
-            Event::Tick => {}
+            // Not at each event: a keeper that stood still finds old deadlines before the newest.
+            Event::Tick => self.look_at_the_clock(now, &mut deeds),
         }
-        self.look_at_the_clock(now, &mut deeds);
         deeds
     }
 

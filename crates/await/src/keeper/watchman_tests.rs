@@ -41,6 +41,18 @@ fn keeper_that_was_frozen_past_both_deadlines_kills_first() {
 }
 
 #[test]
+fn keeper_that_thaws_judges_by_the_newest_deadlines_it_was_sent() {
+    let mut watchman = running();
+    // What lay in the socket meanwhile, the oldest first: each but the last is over by now.
+    for term_at in [12, 14, 16] {
+        assert_eq!(order(&mut watchman, 20, arm(term_at, term_at + 3)), []);
+    }
+    assert_eq!(order(&mut watchman, 20, arm(25, 29)), []);
+    assert_eq!(watchman.on(s(20), &Event::Tick), [], "it was renewed all the time");
+    assert_eq!(watchman.deadline(), Some(s(25)));
+}
+
+#[test]
 fn renewal_moves_the_deadlines() {
     let mut watchman = running();
     assert_eq!(order(&mut watchman, 5, arm(15, 19)), []);

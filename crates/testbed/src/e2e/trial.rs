@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::harness::{Env, SYSTEM};
-use super::objects::{Kind, condition, text, uid_of};
+use super::objects::{Kind, condition, name_of, text, uid_of};
 use super::scene::{GROUP, SERVICE};
 use super::view::{Change, Seat, history};
 use super::wait::until;
@@ -102,7 +102,8 @@ impl Trial {
         let seat = world.seat(GROUP).context("the group has no seat")?;
         let pod = world.pod_by_uid(&seat.holder_uid).with_context(|| format!("no pod {}", seat.holder))?;
         Ok(Active {
-            pod: seat.holder,
+            // A followed Lease may say more than the pod's name.
+            pod: name_of(pod).to_owned(),
             uid: seat.holder_uid,
             node: text(pod, "/spec/nodeName").to_owned(),
             ip: pod_ip(pod),

@@ -14,14 +14,15 @@ use crate::gatekeeper::scene::{Gatekeeper, Members, Plan};
 use crate::gatekeeper::ticks::{boot_now, overlaps};
 
 /// Shorter and longer than what the lease of 3 s takes to be lost several times over.
-const FREEZES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
+const FREEZES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(20), Duration::from_mins(1)];
 /// How long what thaws may take to be killed, on a busy machine.
 const LAST_BREATH: Duration = Duration::from_millis(500);
 
 /// Only one of the gatekeeper's two processes is frozen, first either of them, then for long: the other suffices.
 pub(super) async fn await_one_process_frozen(trial: &mut Trial) -> Result<()> {
     let mut members = deploy(trial, &Plan::of(Gatekeeper::OldWords)).await?;
-    for (length, keeper) in [(FREEZES[0], true), (FREEZES[0], false), (FREEZES[1], false)] {
+    for (length, keeper) in [(FREEZES[0], true), (FREEZES[1], true), (FREEZES[0], false), (FREEZES[1], false)]
+    {
         let holder = members.running()?;
         let processes = members.processes(&holder.pod).await?;
         let pid = if keeper { Some(processes.keeper.pid) } else { processes.elector };
