@@ -13,6 +13,7 @@ pub mod live;
 pub mod manifests;
 pub mod marks;
 pub mod names;
+mod pause;
 pub mod pod;
 pub mod seat;
 pub mod slice;

@@ -5,13 +5,13 @@
 //! seen. Here every list is a quorum read, and every sign of life is noted.
 
 use crate::call::chain;
+use crate::pause::{Pause, random_below};
 use futures::{StreamExt, TryStreamExt};
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -28,8 +28,6 @@ const WATCH_MARGIN: Duration = Duration::from_secs(5);
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Objects a page.
 const PAGE: u32 = 1000;
-/// The first pause after a failure; doubles up to one of the next two.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause while the server is away: it must be found again soon.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause while the server refuses: only a human helps.
@@ -341,7 +339,8 @@ where
             tracing::debug!(resource, "{text}");
         }
         self.ages.note(resource, |life| life.error = Some(text));
-        sleep(self.pause.next(failure.refused)).await;
+        let longest = if failure.refused { LONGEST_REFUSED_PAUSE } else { LONGEST_PAUSE };
+        sleep(self.pause.next(longest)).await;
         Ok(())
     }
 }
@@ -380,32 +379,6 @@ async fn limited<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Resul
         Ok(outcome) => outcome.map_err(Failure::from),
         Err(_elapsed) => Err(Failure::transient("no answer within 30s")),
     }
-}
-
-/// Growing pauses with jitter, so that many replicas do not come back in step.
-#[derive(Debug, Default)]
-struct Pause {
-    failures: u32,
-}
-
-impl Pause {
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
-
-    fn next(&mut self, refused: bool) -> Duration {
-        let longest = if refused { LONGEST_REFUSED_PAUSE } else { LONGEST_PAUSE };
-        let full = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(longest);
-        self.failures = self.failures.saturating_add(1);
-        let half = full / 2;
-        let jitter = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);
-        half + Duration::from_millis(random_below(jitter + 1))
-    }
-}
-
-/// Good enough to spread load; std's hasher keys are random.
-fn random_below(limit: u64) -> u64 {
-    RandomState::new().build_hasher().finish() % limit.max(1)
 }
 
 #[cfg(test)]

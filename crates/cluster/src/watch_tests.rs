@@ -181,14 +181,3 @@ async fn a_relist_is_told_with_its_generation() {
     assert_eq!(running.relister.relist(), 2);
     running.expect(&["begin"]).await;
 }
-
-#[test]
-fn pauses_grow_to_a_second_and_only_a_refusal_waits_longer() {
-    let mut pause = Pause::default();
-    let away: Vec<_> = (0..20).map(|_| pause.next(false)).collect();
-    assert!(away[0] <= FIRST_PAUSE && away.iter().all(|pause| *pause <= LONGEST_PAUSE));
-    assert!(away[19] >= LONGEST_PAUSE / 2);
-    assert!(pause.next(true) > LONGEST_PAUSE);
-    pause.reset();
-    assert!(pause.next(false) <= FIRST_PAUSE);
-}

@@ -201,6 +201,16 @@ pub enum ServiceFound {
     Usable(Box<UsableService>),
 }
 
+impl ServiceFound {
+    /// The Service, if we may feed it.
+    pub fn usable(&self) -> Option<&UsableService> {
+        match self {
+            Self::Usable(usable) => Some(usable),
+            Self::Missing | Self::HasSelector | Self::ExternalName | Self::ClaimedBy(_) => None,
+        }
+    }
+}
+
 /// A selector-less Service and the slices that feed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsableService {

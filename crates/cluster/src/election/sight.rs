@@ -2,12 +2,12 @@
 
 use super::lease::LeaseStore;
 use crate::call::chain;
+use crate::pause::{Pause, random_below};
 use futures::{StreamExt, TryStreamExt};
 use hotstandby_core::gatekeeper::LeaseState;
 use hotstandby_core::observation::WriteError;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{WatchEvent, WatchParams};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -18,9 +18,7 @@ const WATCH_SECONDS: u64 = 60;
 const WATCH_MARGIN: Duration = Duration::from_secs(5);
 /// How long the start of a watch, or a read, may take.
 const CALL: Duration = Duration::from_secs(2);
-/// The first pause after a failure; doubles.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest.
+/// The longest pause while the server is away.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a refusal of the watch is believed: rights may be granted while we run.
 const REFUSED_FOR: Duration = Duration::from_mins(1);
@@ -73,7 +71,7 @@ pub async fn look(store: &LeaseStore, period: Duration, sink: &watch::Sender<Sig
                 continue;
             }
             Err(WriteError::Unknown(_)) => {
-                sleep(pause.next()).await;
+                sleep(pause.next(LONGEST_PAUSE)).await;
                 continue;
             }
         };
@@ -102,9 +100,9 @@ async fn follow(
             End::Resume(newest) => version = newest,
         }
         if started.elapsed() >= SHORTEST_WATCH {
-            *pause = Pause::default();
+            pause.reset();
         } else {
-            sleep(pause.next()).await;
+            sleep(pause.next(LONGEST_PAUSE)).await;
         }
     }
 }
@@ -187,22 +185,4 @@ fn tell(sink: &watch::Sender<Sight>, state: LeaseState) {
 fn jittered(period: Duration) -> Duration {
     let fifth = u64::try_from((period / 5).as_micros()).unwrap_or(u64::MAX);
     period + Duration::from_micros(random_below(fifth.saturating_add(1)))
-}
-
-/// Growing pauses with jitter, so that members do not come back in step.
-#[derive(Debug, Default)]
-struct Pause(u32);
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let full = FIRST_PAUSE.saturating_mul(1 << self.0.min(10)).min(LONGEST_PAUSE);
-        self.0 = self.0.saturating_add(1);
-        let half = full / 2;
-        half + Duration::from_millis(random_below(u64::try_from(half.as_millis()).unwrap_or(u64::MAX) + 1))
-    }
-}
-
-/// Good enough to spread load; std's hasher keys are random.
-fn random_below(limit: u64) -> u64 {
-    RandomState::new().build_hasher().finish() % limit.max(1)
 }

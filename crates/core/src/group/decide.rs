@@ -163,14 +163,8 @@ fn is_of_older_group(group: &Group, record: &crate::seat::SeatRecord) -> bool {
 
 /// Whom our own slices name: no evidence of a seat, but where nobody holds it, no reason to move traffic.
 fn served_uid(group: &Group) -> Option<Uid> {
-    let services = group.services.as_ref()?;
-    services
-        .iter()
-        .filter_map(|service| match &service.found {
-            ServiceFound::Usable(usable) => Some(usable),
-            _ => None,
-        })
-        .flat_map(|usable| usable.own.values())
+    group
+        .own_slices()
         .filter(|slice| slice.controller.as_deref() == Some(&*group.controller))
         .find_map(|slice| Some(slice.content.as_ref()?.endpoint.as_ref()?.uid.clone()))
 }

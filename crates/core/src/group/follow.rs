@@ -15,7 +15,7 @@ use crate::reason::Reason;
 use crate::seat::{SeatMarks, SeatRecord, SeatState};
 use crate::spec::{Electors, FollowSpec, GroupSpec, WhenNoCandidate};
 use crate::switchover::{Answer, Phase};
-use crate::view::{MemberView, ServiceFound, SliceView};
+use crate::view::{MemberView, SliceView};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -279,7 +279,7 @@ fn count(group: &mut Group, seat: &Uid, text: &Arc<str>, member: &MemberView) ->
         Some(had) => had.term.next(),
         None => Term(1),
     };
-    for slice in own_slices(group) {
+    for slice in group.own_slices() {
         let Some((_, stamped)) = slice.stamp.as_ref().filter(|(uid, _)| uid == seat) else { continue };
         // A higher count is believed once the record was read live: then it is not ours that is newer.
         let settled = note::slice_claim_settled(group, &slice.rv) && !group.seat_in_doubt();
@@ -296,14 +296,6 @@ fn count(group: &mut Group, seat: &Uid, text: &Arc<str>, member: &MemberView) ->
     }
     group.following.count = Some(Count { seat: seat.clone(), term, text: Some(text.clone()) });
     term
-}
-
-fn own_slices(group: &Group) -> impl Iterator<Item = &SliceView> {
-    let usable = group.services.iter().flatten().filter_map(|service| match &service.found {
-        ServiceFound::Usable(usable) => Some(usable),
-        _ => None,
-    });
-    usable.flat_map(|usable| usable.own.values())
 }
 
 /// There is nothing to decide: only what to read.
@@ -463,7 +455,7 @@ pub(super) fn not_ready(group: &Group, spec: &GroupSpec) -> Option<Condition> {
     Some(Condition::new(ConditionType::Ready, Status::False, reason, message))
 }
 
-/// Whether the change under way, if there is one, is that of another election.
+/// Forgets the election before: the group is about another one now.
 pub(super) fn reset(group: &mut Group) {
     group.following = Following::default();
     group.change = change::Pipeline::default();

@@ -23,7 +23,7 @@ use crate::report::Report;
 use crate::seat::{SeatMarks, SeatRecord, SeatState};
 use crate::spec::{Election, FollowSpec, GroupSpec};
 use crate::switchover::Answer;
-use crate::view::{MemberView, NodesView, ServiceView};
+use crate::view::{MemberView, NodesView, ServiceView, SliceView, UsableService};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -213,6 +213,16 @@ impl Group {
 
     fn member(&self, uid: &Uid) -> Option<&MemberView> {
         self.members.as_ref()?.get(uid)
+    }
+
+    /// The Services that this group may feed.
+    fn usable_services(&self) -> impl Iterator<Item = &UsableService> {
+        self.services.iter().flatten().filter_map(|service| service.found.usable())
+    }
+
+    /// The slices under our name, whoever wrote them last.
+    fn own_slices(&self) -> impl Iterator<Item = &SliceView> {
+        self.usable_services().flat_map(|usable| usable.own.values())
     }
 
     fn all_members(&self) -> impl Iterator<Item = &MemberView> {

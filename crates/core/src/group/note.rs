@@ -138,15 +138,11 @@ fn note_services(group: &mut Group, mut services: Vec<ServiceView>) {
             }
         }
     }
-    let stamps = services.iter().filter_map(|service| match &service.found {
-        ServiceFound::Usable(usable) => Some(usable.own.values()),
-        _ => None,
-    });
-    // A seat made anew starts above every term a projection ever carried.
-    let highest = stamps.flatten().filter_map(|slice| slice.stamp.as_ref().map(|(_, term)| *term));
-    let highest = highest.filter(|term| term.is_plausible()).max();
-    group.seat.highest = group.seat.highest.max(highest);
     group.services = Some(services);
+    // A seat made anew starts above every term a projection ever carried.
+    let terms = group.own_slices().filter_map(|slice| slice.stamp.as_ref().map(|(_, term)| *term));
+    let highest = terms.filter(|term| term.is_plausible()).max();
+    group.seat.highest = group.seat.highest.max(highest);
 }
 
 fn note_probe(group: &mut Group, report: &crate::health::ProbeReport) {

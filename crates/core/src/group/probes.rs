@@ -4,7 +4,7 @@ use super::{Group, assess};
 use crate::action::{Action, ProbeTarget, WireProbe};
 use crate::ids::Uid;
 use crate::spec::{GroupSpec, PortRef, ProbeKind, TripwireMode};
-use crate::view::{Family, MemberView, Phase, Protocol, ServiceFound};
+use crate::view::{Family, MemberView, Phase, Protocol};
 use std::time::Duration;
 
 /// Why a member is not probed although the group's members are.
@@ -56,14 +56,9 @@ pub(super) fn target(group: &Group, spec: &GroupSpec, member: &MemberView) -> Re
 }
 
 fn default_port(group: &Group) -> Option<PortRef> {
-    let services = group.services.as_ref()?;
-    services
-        .iter()
-        .filter_map(|service| match &service.found {
-            ServiceFound::Usable(usable) => Some(&usable.ports),
-            _ => None,
-        })
-        .flatten()
+    group
+        .usable_services()
+        .flat_map(|usable| &usable.ports)
         .find(|port| port.protocol == Protocol::Tcp)
         .map(|port| port.target.clone())
 }

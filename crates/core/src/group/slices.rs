@@ -344,11 +344,7 @@ pub(super) enum Trouble {
 
 /// What hinders the slices, if anything.
 pub(super) fn trouble(group: &Group) -> Option<Trouble> {
-    let usable = group.services.iter().flatten().filter_map(|service| match &service.found {
-        ServiceFound::Usable(usable) => Some(usable),
-        _ => None,
-    });
-    let other = usable.flat_map(|usable| usable.own.values()).find_map(|slice| {
+    let other = group.own_slices().find_map(|slice| {
         let name = slice.controller.as_deref().filter(|name| *name != &*group.controller)?;
         Some(Trouble::ManagedByOther(format!("EndpointSlice {} is managed by {name}", slice.name)))
     });
@@ -368,11 +364,7 @@ pub(super) fn trouble(group: &Group) -> Option<Trouble> {
 
 /// Whether every slice of every usable Service follows the seat: it names this holder at this term, or nobody.
 pub(super) fn all_in_place(group: &Group, seat_uid: &Uid, marks: &SeatMarks) -> bool {
-    let mut services = group.services.iter().flatten().filter_map(|service| match &service.found {
-        ServiceFound::Usable(usable) => Some(usable),
-        _ => None,
-    });
-    services.all(|usable| {
+    group.usable_services().all(|usable| {
         families(usable).all(|family| {
             let content = usable.own.get(&family).and_then(|slice| slice.content.as_ref());
             content.is_some_and(|content| {
@@ -386,11 +378,8 @@ pub(super) fn all_in_place(group: &Group, seat_uid: &Uid, marks: &SeatMarks) -> 
 
 /// Whether some usable Service leads to this member now.
 pub(super) fn serves(group: &Group, uid: &Uid) -> bool {
-    group.services.iter().flatten().any(|service| match &service.found {
-        ServiceFound::Usable(usable) => usable.own.values().any(|slice| {
-            let endpoint = slice.content.as_ref().and_then(|content| content.endpoint.as_ref());
-            endpoint.is_some_and(|endpoint| endpoint.uid == *uid)
-        }),
-        _ => false,
+    group.own_slices().any(|slice| {
+        let endpoint = slice.content.as_ref().and_then(|content| content.endpoint.as_ref());
+        endpoint.is_some_and(|endpoint| endpoint.uid == *uid)
     })
 }
