@@ -2,9 +2,11 @@
 //! that at the moment of writing and reports the outcome back as an [`crate::observation::Observation`].
 
 use crate::ids::{Rv, Term, Uid};
+use crate::notice::Notification;
 use crate::reason::Reason;
 use crate::report::{Report, Stages};
 use crate::view::{Family, SliceContent};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +59,48 @@ pub enum Action {
         precondition: Precondition,
         /// What to write.
         content: SliceContent,
+    },
+    /// Change labels of a pod, if it is still this one at this version.
+    LabelPod {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// The pod.
+        pod: MemberRef,
+        /// Its resourceVersion: whoever relabelled it since knew more.
+        rv: Rv,
+        /// What to write.
+        write: MarkedWrite,
+    },
+    /// Change keys of a Service's selector, if it is still this one at this version.
+    PointService {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// The Service.
+        service: Arc<str>,
+        /// Its UID.
+        uid: Uid,
+        /// Its resourceVersion.
+        rv: Rv,
+        /// What to write.
+        write: MarkedWrite,
+    },
+    /// Delete a pod, if it is still this one at this version.
+    DeletePod {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// The pod.
+        pod: MemberRef,
+        /// Its resourceVersion.
+        rv: Rv,
+        /// How long it may take to end, in seconds; `None`: what the pod itself allows.
+        grace_seconds: Option<u32>,
+    },
+    /// Tell a member its role, once.
+    Notify {
+        /// To be named in the answer.
+        ticket: Ticket,
+        /// What to send, and where.
+        notice: Notification,
     },
     /// Probe this member at this time, or at once if that is past.
     ProbeAt {
@@ -115,6 +159,47 @@ pub struct SeatWrite {
     pub group_uid: Uid,
     /// Noted on the object for the sweep.
     pub orphan: bool,
+    /// Who was active before and neither acknowledged that it is no more nor is known to be dead; only where the order is strict.
+    pub previous: Vec<MemberRef>,
+}
+
+/// A change of labels or of a selector, with the marks that say whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkedWrite {
+    /// Keys and their new values; `None`: the key goes.
+    pub changes: BTreeMap<Arc<str>, Option<Arc<str>>>,
+    /// Our marks after it.
+    pub marks: MarksWrite,
+}
+
+/// What becomes of our marks on an object of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MarksWrite {
+    /// They stay as they are.
+    Keep,
+    /// They say this.
+    Set(Box<ProjectionMarks>),
+    /// They go: nothing of ours is left on it.
+    Clear,
+}
+
+/// The marks on a projection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectionMarks {
+    /// The seat it follows.
+    pub seat_uid: Uid,
+    /// The seat's term.
+    pub term: Term,
+    /// Why the holder is active.
+    pub reason: Reason,
+    /// Since when, Unix milliseconds.
+    pub since_ms: i64,
+    /// UID of the group.
+    pub group_uid: Uid,
+    /// Removal of the group leaves it as it is.
+    pub orphan: bool,
+    /// What undoes our changes, see [`crate::view::Mark::undo`].
+    pub undo: BTreeMap<Arc<str>, Option<Arc<str>>>,
 }
 
 /// An Event to be recorded.

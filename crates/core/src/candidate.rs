@@ -19,6 +19,8 @@ pub enum Unfit {
     NotSelected,
     /// Its node is not Ready, gone or out of service.
     NodeNotReady,
+    /// Its member label is missing, or so new that a Service which names it might lead nowhere for a second.
+    NotLabelled,
     /// Its probes fail.
     Unhealthy,
 }
@@ -33,6 +35,7 @@ impl Unfit {
             Self::NoAddress => "NoAddress",
             Self::NotSelected => "NotSelected",
             Self::NodeNotReady => "NodeNotReady",
+            Self::NotLabelled => "NotLabelled",
             Self::Unhealthy => "Unhealthy",
         }
     }

@@ -3,10 +3,11 @@
 use crate::action::Ticket;
 use crate::health::ProbeReport;
 use crate::ids::{Rv, Term, Uid};
+use crate::notice::{Delivered, Delivery};
 use crate::seat::{SeatRecord, SeatState};
 use crate::spec::{GroupSpec, SpecError};
 use crate::switchover::Answer;
-use crate::view::{Family, MemberView, NodesView, ServiceView, SliceView};
+use crate::view::{Family, MemberView, NodesView, SelectingService, ServiceView, SliceView};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,6 +87,54 @@ pub enum Observation {
         /// What is stored.
         slice: Option<SliceView>,
     },
+    /// Outcome of [`crate::action::Action::LabelPod`].
+    PodLabelled {
+        /// The write.
+        ticket: Ticket,
+        /// The pod.
+        uid: Uid,
+        /// The pod as stored, or why it was not.
+        outcome: Result<Box<MemberView>, WriteError>,
+    },
+    /// A pod, read live after a conflict or an open outcome; `None`: there is none, or another under its name.
+    PodRead {
+        /// The pod.
+        uid: Uid,
+        /// What is stored.
+        pod: Option<Box<MemberView>>,
+    },
+    /// Outcome of [`crate::action::Action::PointService`].
+    ServicePointed {
+        /// The write.
+        ticket: Ticket,
+        /// The Service.
+        service: Arc<str>,
+        /// The Service as stored, or why it was not.
+        outcome: Result<Box<SelectingService>, WriteError>,
+    },
+    /// A Service with a selector, read live after a conflict or an open outcome; `None`: there is no such Service.
+    ServiceRead {
+        /// The Service.
+        service: Arc<str>,
+        /// What is stored.
+        found: Option<Box<SelectingService>>,
+    },
+    /// Outcome of [`crate::action::Action::DeletePod`]; a pod that is gone already was deleted as well.
+    PodDeleted {
+        /// The request.
+        ticket: Ticket,
+        /// The pod.
+        uid: Uid,
+        /// Whether the server took it.
+        outcome: Result<(), WriteError>,
+    },
+    /// Outcome of [`crate::action::Action::Notify`].
+    Notified {
+        /// The try.
+        ticket: Ticket,
+        /// What became of it, or what went wrong.
+        outcome: Result<Delivery, Arc<str>>,
+    },
     /// Everything was read anew.
     Relisted,
 }
@@ -131,4 +180,6 @@ pub struct GroupView {
     pub answered: Option<Answer>,
     /// The highest term in status: seen before this replica lived.
     pub status_term: Option<Term>,
+    /// What status says was delivered to members, so that a restart does not deliver it again.
+    pub delivered: Vec<Delivered>,
 }

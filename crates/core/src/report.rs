@@ -2,6 +2,7 @@
 
 use crate::conditions::Condition;
 use crate::ids::{Term, Uid};
+use crate::notice::Delivered;
 use crate::reason::Reason;
 use crate::switchover::Answer;
 use std::net::IpAddr;
@@ -63,6 +64,8 @@ pub struct MemberReport {
     pub unfit: Option<&'static str>,
     /// Why no tripwire is held to it.
     pub tripwire_off: Option<&'static str>,
+    /// What it was told of its role, once nothing more is tried.
+    pub delivered: Option<Delivered>,
 }
 
 /// How long each stage of a change took.

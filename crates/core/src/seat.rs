@@ -1,5 +1,6 @@
 //! The seat: the one record of who is active, and since which term.
 
+use crate::action::MemberRef;
 use crate::follow::FollowedLease;
 use crate::ids::{Rv, Term, Uid};
 use crate::reason::Reason;
@@ -42,6 +43,8 @@ pub struct SeatMarks {
     pub reason: Reason,
     /// When it did, Unix milliseconds, by the writer's clock: for people.
     pub since_ms: i64,
+    /// Who was active before and must acknowledge or die before this holder is promoted; only where the order is strict.
+    pub previous: Vec<MemberRef>,
 }
 
 impl SeatRecord {
@@ -122,6 +125,7 @@ mod tests {
                 term: Term(7),
                 reason: Reason::Initial,
                 since_ms: 0,
+                previous: Vec::new(),
             }),
             controller: None,
             followed: None,

@@ -1,7 +1,8 @@
 //! What the user asked for, checked once at construction.
 
 use crate::follow::HolderNames;
-use std::collections::BTreeMap;
+use crate::notice::{NoticeSpec, Role};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ pub const SHORTEST_PERIOD: Duration = Duration::from_millis(50);
 pub const LONGEST_PERIOD: Duration = Duration::from_mins(1);
 /// Services one group may drive.
 pub const MOST_SERVICES: usize = 8;
+/// Notices one group may ask for.
+pub const MOST_NOTICES: usize = 4;
 
 /// A port given as number or by the container port's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +156,47 @@ pub struct FollowSpec {
     pub holder: HolderNames,
 }
 
+/// A label that tells the roles: one of the projections of the seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleLabel {
+    /// The label's key.
+    pub key: Arc<str>,
+    /// The active's value.
+    pub active: Arc<str>,
+    /// The standbys' value; `None`: they carry no such label.
+    pub standby: Option<Arc<str>>,
+    /// Services with the selector pointer get the key and the active's value in their selector, even if their own does not
+    /// have it.
+    pub in_selectors: bool,
+}
+
+impl RoleLabel {
+    /// The value a member should carry.
+    pub const fn value(&self, active: bool) -> Option<&Arc<str>> {
+        if active { Some(&self.active) } else { self.standby.as_ref() }
+    }
+}
+
+/// What becomes of the pod that lost the seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OldActive {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It is deleted, unless only time-outs speak against it.
+    Delete,
+}
+
+/// Whether the new active waits for the old one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Handover {
+    /// It is promoted at once.
+    #[default]
+    Overlap,
+    /// It is promoted when the old one has acknowledged that it is active no more, or is dead.
+    Strict,
+}
+
 /// A checked group specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupSpec {
@@ -160,6 +204,10 @@ pub struct GroupSpec {
     pub election: Election,
     /// Names of the Services that lead to the active pod.
     pub services: Vec<Arc<str>>,
+    /// Those of them that are led by the selector pointer.
+    pub pointed: BTreeSet<Arc<str>>,
+    /// A label that tells the roles.
+    pub role_label: Option<RoleLabel>,
     /// What the slice holds while nobody may be active.
     pub when_no_candidate: WhenNoCandidate,
     /// How members are probed.
@@ -174,6 +222,14 @@ pub struct GroupSpec {
     pub prefer_nodes: BTreeMap<String, String>,
     /// Failback policy.
     pub failback: Failback,
+    /// What becomes of the pod that lost the seat.
+    pub old_active: OldActive,
+    /// A pod of which a critical container terminated is deleted.
+    pub delete_critical: bool,
+    /// Who is told of a role, and how.
+    pub notify: Vec<NoticeSpec>,
+    /// Whether the new active waits for the old one.
+    pub handover: Handover,
     /// What removal of the group leaves behind.
     pub deletion_policy: DeletionPolicy,
 }
@@ -203,6 +259,8 @@ impl GroupSpec {
         Self {
             election: Election::default(),
             services: services.into_iter().collect(),
+            pointed: BTreeSet::new(),
+            role_label: None,
             when_no_candidate: WhenNoCandidate::default(),
             probe: ProbeKind::DefaultTcp,
             timing: Timing::default(),
@@ -210,6 +268,10 @@ impl GroupSpec {
             order: vec![OrderBy::Priority, OrderBy::NewestRevision, OrderBy::LongestReady],
             prefer_nodes: BTreeMap::new(),
             failback: Failback::default(),
+            old_active: OldActive::default(),
+            delete_critical: false,
+            notify: Vec::new(),
+            handover: Handover::default(),
             deletion_policy: DeletionPolicy::default(),
         }
     }
@@ -226,6 +288,7 @@ impl GroupSpec {
     pub fn check(&self) -> Result<(), SpecError> {
         check_services(&self.services)?;
         self.check_followed()?;
+        self.check_roles()?;
         check_timing(self.timing)?;
         if let ProbeKind::Http { path, .. } = &self.probe
             && !path.starts_with('/')
@@ -249,6 +312,36 @@ impl GroupSpec {
         if !self.prefer_nodes.is_empty() {
             let field = "spec.candidates.preferNodes";
             return Err(SpecError::new(field, problem(), "remove it, or let the controller elect"));
+        }
+        Ok(())
+    }
+}
+
+impl GroupSpec {
+    fn check_roles(&self) -> Result<(), SpecError> {
+        if let Some(label) = &self.role_label
+            && label.standby.as_ref() == Some(&label.active)
+        {
+            let problem = format!("is {} for the active and for standbys", label.active);
+            return Err(SpecError::new("spec.roleLabel", problem, "give the two different values"));
+        }
+        if self.notify.len() > MOST_NOTICES {
+            let problem = format!("{} given, at most {MOST_NOTICES} allowed", self.notify.len());
+            return Err(SpecError::new("spec.notify", problem, "remove some"));
+        }
+        for (index, notice) in self.notify.iter().enumerate() {
+            notice.check(&format!("spec.notify[{index}]"))?;
+        }
+        let acknowledged =
+            |notice: &NoticeSpec| notice.is_acknowledged() && notice.roles.contains(&Role::Standby);
+        if self.handover == Handover::Strict && !self.notify.iter().any(acknowledged) {
+            let problem = "is Strict, but nothing that the old active could acknowledge is sent to standbys";
+            let remedy = "add to spec.notify a notice with roles: [Active, Standby] that is acknowledged, or write Overlap";
+            return Err(SpecError::new("spec.order", problem, remedy));
+        }
+        if self.followed().is_some() && self.handover == Handover::Strict {
+            let problem = "is Strict although others elect: whoever they elected is active already";
+            return Err(SpecError::new("spec.order", problem, "write Overlap, or let the controller elect"));
         }
         Ok(())
     }

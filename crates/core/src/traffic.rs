@@ -1,13 +1,47 @@
-//! What each slice should hold.
+//! How each Service is led, and what each slice should hold.
 //!
 //! Every way of leading traffic is a projection of the seat with the same three steps: what should stand
-//! there ([`desired`]), whether it does, and one write with a precondition if not. Own slices are the first;
-//! the selector pointer and role labels are further projections and will stand beside [`desired`] as functions of
-//! the same inputs. A second address family needs no new code: see [`Family::PROJECTED`].
+//! there, whether it does, and one write with a precondition if not. Own slices are one (`group::slices`, by
+//! [`desired`]); the others are the selector pointer (`group::pointer`) and role labels (`group::labels`). A second
+//! address family needs no new code: see [`Family::PROJECTED`].
 
 use crate::ids::Uid;
 use crate::seat::SeatMarks;
-use crate::view::{Endpoint, Family, MemberView, ServicePort, SliceContent, SlicePort, UsableService};
+use crate::spec::{GroupSpec, RoleLabel};
+use crate::view::{
+    Endpoint, Family, MemberView, ServiceFound, ServicePort, ServiceView, SliceContent, SlicePort,
+    UsableService,
+};
+
+/// How a Service is led to the holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Led {
+    /// By slices of our own: it has no selector.
+    Slices,
+    /// By its selector, which names the holder.
+    Pointer,
+    /// By the role label, which its selector asks for.
+    RoleLabel,
+    /// Not at all: it is not there, or not to be led by this group.
+    Not,
+}
+
+/// How this group leads a Service.
+pub fn led(spec: &GroupSpec, service: &ServiceView) -> Led {
+    let pointed = spec.pointed.contains(&service.name);
+    match &service.found {
+        ServiceFound::Usable(_) if !pointed => Led::Slices,
+        ServiceFound::Selecting(_) if pointed => Led::Pointer,
+        ServiceFound::Selecting(selecting) => {
+            let asks = |role: &&RoleLabel| selecting.selector.get(&role.key) == Some(&role.active);
+            spec.role_label.as_ref().filter(asks).map_or(Led::Not, |_| Led::RoleLabel)
+        }
+        ServiceFound::Usable(_)
+        | ServiceFound::Missing
+        | ServiceFound::ExternalName
+        | ServiceFound::ClaimedBy(_) => Led::Not,
+    }
+}
 
 /// The content of the slice of this Service and family while `served` is what users shall reach.
 pub fn desired(

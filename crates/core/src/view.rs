@@ -70,6 +70,23 @@ pub struct MemberView {
     pub mesh: Option<&'static str>,
     /// Container ports by name.
     pub named_ports: BTreeMap<Arc<str>, u16>,
+    /// Those of its labels that the group leads, see [`crate::labels::led_keys`].
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// What our marks on it say, if there are any.
+    pub mark: Option<Mark>,
+    /// A `StatefulSet` owns it: its name comes back, so it is never deleted without grace.
+    pub stateful: bool,
+}
+
+/// Marks of hotstandby on an object of others: a pod or a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Whose they are.
+    pub controller: Arc<str>,
+    /// Seat UID and term in it, if readable.
+    pub stamp: Option<(Uid, Term)>,
+    /// What undoes our changes: label or selector key, and the value to put back (`None`: it is removed).
+    pub undo: BTreeMap<Arc<str>, Option<Arc<str>>>,
 }
 
 impl MemberView {
@@ -191,8 +208,8 @@ pub struct ServiceView {
 pub enum ServiceFound {
     /// Nothing.
     Missing,
-    /// A Service that other endpoints feed: it has a selector.
-    HasSelector,
+    /// A Service with a selector: Kubernetes feeds it, so it is led by what it selects.
+    Selecting(Box<SelectingService>),
     /// An ExternalName Service: it has no endpoints at all.
     ExternalName,
     /// Another, older group names it too.
@@ -206,9 +223,41 @@ impl ServiceFound {
     pub fn usable(&self) -> Option<&UsableService> {
         match self {
             Self::Usable(usable) => Some(usable),
-            Self::Missing | Self::HasSelector | Self::ExternalName | Self::ClaimedBy(_) => None,
+            Self::Missing | Self::Selecting(_) | Self::ExternalName | Self::ClaimedBy(_) => None,
         }
     }
+
+    /// Its ports.
+    pub fn ports(&self) -> &[ServicePort] {
+        match self {
+            Self::Usable(usable) => &usable.ports,
+            Self::Selecting(selecting) => &selecting.ports,
+            Self::Missing | Self::ExternalName | Self::ClaimedBy(_) => &[],
+        }
+    }
+
+    /// The Service, if Kubernetes feeds it by its selector.
+    pub fn selecting(&self) -> Option<&SelectingService> {
+        match self {
+            Self::Selecting(selecting) => Some(selecting),
+            Self::Missing | Self::Usable(_) | Self::ExternalName | Self::ClaimedBy(_) => None,
+        }
+    }
+}
+
+/// A Service with a selector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectingService {
+    /// Its UID.
+    pub uid: Uid,
+    /// Its resourceVersion.
+    pub rv: Rv,
+    /// Its ports.
+    pub ports: Vec<ServicePort>,
+    /// Its selector, ours and the user's keys together.
+    pub selector: BTreeMap<Arc<str>, Arc<str>>,
+    /// What our marks on it say, if there are any.
+    pub mark: Option<Mark>,
 }
 
 /// A selector-less Service and the slices that feed it.

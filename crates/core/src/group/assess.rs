@@ -1,6 +1,6 @@
 //! Facts and verdicts about each member, from what was observed.
 
-use super::Group;
+use super::{Group, labels};
 use crate::candidate::{self, Candidate, Confidence, Unfit};
 use crate::facts::{self, Fact, Standing, Surroundings};
 use crate::health::Verdict;
@@ -150,14 +150,19 @@ pub(super) fn standing(group: &mut Group, member: &MemberView, now: Duration) ->
     if let Some(until) = back_until.filter(|_| !member.ready) {
         group.wake_at(until);
     }
-    let known = group.detection.known_critical.get(&member.uid);
     let around = Surroundings {
         node,
         control_plane_ill: control_plane_ill(group),
         node_just_back: back_until.is_some(),
-        critical_is_new: member.critical_terminated.is_some() && known != member.critical_terminated.as_ref(),
+        critical_is_new: critical_is_new(group, member),
     };
     facts::standing(member, around)
+}
+
+/// Whether a critical container of it ended that is not known to have ended before.
+pub(super) fn critical_is_new(group: &Group, member: &MemberView) -> bool {
+    let known = group.detection.known_critical.get(&member.uid);
+    member.critical_terminated.is_some() && known != member.critical_terminated.as_ref()
 }
 
 pub(super) fn control_plane_ill(group: &Group) -> bool {
@@ -171,6 +176,7 @@ fn node_of(group: &Group, member: &MemberView) -> Option<NodeState> {
 /// Why a member could not be active now, facts and probes together.
 pub(super) fn fitness(group: &Group, member: &MemberView) -> Option<Unfit> {
     candidate::unfit(member, node_of(group, member), control_plane_ill(group))
+        .or_else(|| labels::is_unsettled(group, &member.uid).then_some(Unfit::NotLabelled))
         .or_else(|| matches!(verdict(group, &member.uid), Verdict::Unhealthy(_)).then_some(Unfit::Unhealthy))
 }
 

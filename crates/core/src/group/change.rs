@@ -5,12 +5,12 @@
 //! write goes out with the seat's UID and resourceVersion as precondition.
 
 use super::decide::{Decision, Intent};
-use super::{Group, tell};
+use super::{Group, disposal, notices, tell};
 use crate::action::{Action, MemberRef, Precondition, SeatWrite, Ticket};
 use crate::ids::{Now, Term, Uid};
 use crate::observation::WriteError;
 use crate::seat::{SeatRecord, SeatState, first_term};
-use crate::spec::{DeletionPolicy, GroupSpec};
+use crate::spec::{DeletionPolicy, GroupSpec, Handover};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ const READ_LASTS: Duration = Duration::from_secs(1);
 const READ_SENT: Duration = Duration::from_secs(3);
 /// Vetoes of peers that are heeded in a row.
 const MOST_VETOES: u32 = 3;
+/// Former actives that are waited for at once.
+const PREVIOUS_KEPT: usize = 8;
 /// Facts remembered as used.
 const FACTS_KEPT: usize = 64;
 
@@ -304,10 +306,26 @@ fn write(group: &mut Group, spec: &GroupSpec, now: Now, goal: Goal, actions: &mu
         since_ms: now.unix_ms,
         group_uid,
         orphan: spec.deletion_policy == DeletionPolicy::Orphan,
+        previous: previous(group, spec, &goal.intent),
     };
     let writing = Writing { ticket, goal, term, since_ms: now.unix_ms, sent: now.mono };
     group.change = Pipeline { writing: Some(writing), ..Pipeline::default() };
     actions.push(Action::WriteSeat { ticket, precondition, seat });
+}
+
+/// Whom the new active must wait for: the holder it follows, and whoever that one was still waiting for.
+fn previous(group: &Group, spec: &GroupSpec, intent: &Intent) -> Vec<MemberRef> {
+    if spec.handover != Handover::Strict {
+        return Vec::new();
+    }
+    let before = group.seat.last_good.as_ref().map(|(_, marks)| marks.previous.clone()).unwrap_or_default();
+    let still = notices::awaited(group, spec);
+    let kept = before.into_iter().filter(|one| group.valid_seat().is_none() || still.contains(one));
+    let mut all: Vec<MemberRef> =
+        kept.chain(intent.from.clone()).filter(|one| one.uid != intent.to.uid).collect();
+    all.dedup();
+    let excess = all.len().saturating_sub(PREVIOUS_KEPT);
+    all.split_off(excess)
 }
 
 /// A record that somebody edited may say less than projections of this seat already carry, and what it was before the edit
@@ -351,6 +369,9 @@ fn note_stored(group: &mut Group, now: Duration, writing: Writing) {
     let Writing { goal, term, since_ms, sent, .. } = writing;
     group.slices.note_own_seat(term);
     group.told.seat_refused = None;
+    if let Some(from) = goal.intent.from.as_ref().filter(|from| from.uid != goal.intent.to.uid) {
+        disposal::note_left(group, now, from.uid.clone(), goal.intent.reason);
+    }
     if let Some(fact) = goal.intent.fact {
         group.used_facts.push_back(fact);
         if group.used_facts.len() > FACTS_KEPT {

@@ -1,6 +1,6 @@
 //! Who should hold the seat now, and why. Changes nothing but notes of its own; [`super::change`] acts.
 
-use super::{Group, assess, follow};
+use super::{Group, assess, follow, labels, pointer};
 use crate::action::MemberRef;
 use crate::candidate::{self, Candidate, Confidence};
 use crate::facts::{Fact, Standing};
@@ -10,6 +10,7 @@ use crate::reason::Reason;
 use crate::seat::SeatState;
 use crate::spec::{Failback, GroupSpec};
 use crate::switchover::{Answer, Phase, Request};
+use crate::traffic::{Led, led};
 use crate::view::{MemberView, ServiceFound};
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,7 +120,7 @@ pub(super) fn decide(group: &mut Group, spec: &GroupSpec, now: Now) -> Decision 
 /// There is no valid seat: make one, or put it right.
 fn claim(group: &mut Group, spec: &GroupSpec, now: Duration) -> Decision {
     let before = group.seat.last_good.as_ref().map(|(_, marks)| marks.clone());
-    let served = served_uid(group);
+    let served = served_uid(group, spec);
     let incumbent = before.as_ref().map(|marks| marks.holder_uid.clone()).or(served);
     let reason = match (&group.seat.state, &before) {
         (SeatState::Present(record), _) if is_of_older_group(group, record) => Reason::Initial,
@@ -137,7 +138,7 @@ fn claim(group: &mut Group, spec: &GroupSpec, now: Duration) -> Decision {
         assess::candidates(group, spec, None, incumbent.as_ref()).first().map(|best| member_ref(best.member))
     });
     let Some(to) = to else { return Decision::Vacant };
-    if reason == Reason::Initial && names_unusable_service(group) {
+    if reason == Reason::Initial && names_unusable_service(group, spec) {
         return Decision::Vacant; // not accepted: nothing is begun
     }
     if reason == Reason::Initial && !ready_to_choose(group, spec, now) {
@@ -149,11 +150,12 @@ fn claim(group: &mut Group, spec: &GroupSpec, now: Duration) -> Decision {
 
 /// Whether the spec names a Service that this group must not lead. One that was good when the seat was made stops no failover
 /// for the others.
-fn names_unusable_service(group: &Group) -> bool {
-    group.services.iter().flatten().any(|service| match service.found {
-        ServiceFound::HasSelector | ServiceFound::ExternalName | ServiceFound::ClaimedBy(_) => true,
-        ServiceFound::Missing | ServiceFound::Usable(_) => false,
-    })
+fn names_unusable_service(group: &Group, spec: &GroupSpec) -> bool {
+    group
+        .services
+        .iter()
+        .flatten()
+        .any(|service| service.found != ServiceFound::Missing && led(spec, service) == Led::Not)
 }
 
 fn is_of_older_group(group: &Group, record: &crate::seat::SeatRecord) -> bool {
@@ -161,12 +163,20 @@ fn is_of_older_group(group: &Group, record: &crate::seat::SeatRecord) -> bool {
     record.marks.as_ref().is_some_and(|marks| Some(&marks.group_uid) != mine)
 }
 
-/// Whom our own slices name: no evidence of a seat, but where nobody holds it, no reason to move traffic.
-fn served_uid(group: &Group) -> Option<Uid> {
-    group
+/// Whom our own projections name: no evidence of a seat, but where nobody holds it, no reason to move traffic.
+fn served_uid(group: &Group, spec: &GroupSpec) -> Option<Uid> {
+    let by_slice = group
         .own_slices()
         .filter(|slice| slice.controller.as_deref() == Some(&*group.controller))
-        .find_map(|slice| Some(slice.content.as_ref()?.endpoint.as_ref()?.uid.clone()))
+        .find_map(|slice| Some(slice.content.as_ref()?.endpoint.as_ref()?.uid.clone()));
+    by_slice.or_else(|| pointer::pointed_uid(group)).or_else(|| labelled_uid(group, spec))
+}
+
+/// The one fit member with the active's label, whoever put it there. Of two, none is more active than the other.
+fn labelled_uid(group: &Group, spec: &GroupSpec) -> Option<Uid> {
+    let fit = |member: &&MemberView| assess::fitness(group, member).is_none();
+    let mut carriers = labels::carriers(group, spec.role_label.as_ref()?).filter(fit);
+    carriers.next().filter(|_| carriers.next().is_none()).map(|member| member.uid.clone())
 }
 
 /// A first choice waits until each fit member was heard of, so that the order decides and not a millisecond; but

@@ -234,6 +234,7 @@ fn hold(group: &mut Group, now: Now, record: &SeatRecord, member: &MemberView) {
         reason: Reason::LeaseChanged,
         // A program may write another time with each renewal: what was first seen stays.
         since_ms: same.map_or_else(|| acquired.unwrap_or(now.unix_ms), |had| had.since_ms),
+        previous: Vec::new(),
     };
     group.following.last = Some(Last {
         seat: record.uid.clone(),
@@ -282,7 +283,7 @@ fn count(group: &mut Group, seat: &Uid, text: &Arc<str>, member: &MemberView) ->
     for slice in group.own_slices() {
         let Some((_, stamped)) = slice.stamp.as_ref().filter(|(uid, _)| uid == seat) else { continue };
         // A higher count is believed once the record was read live: then it is not ours that is newer.
-        let settled = note::slice_claim_settled(group, &slice.rv) && !group.seat_in_doubt();
+        let settled = note::claim_settled(group, &slice.rv) && !group.seat_in_doubt();
         if !stamped.is_plausible() || *stamped > term && !settled {
             continue;
         }

@@ -2,14 +2,22 @@
 //!
 //! `observe` only notes; `step` decides on one snapshot. The parts: [`assess`] (facts and verdicts), [`decide`]
 //! (who should hold the seat), [`change`] (how the seat gets there: re-read, peers, the lead's head start,
-//! the write), [`follow`] (the seat of an election of others, in the place of those two), [`slices`] (traffic follows), [`tell`] (status and notices).
+//! the write), [`follow`] (the seat of an election of others, in the place of those two), the projections ([`projected`]):
+//! [`slices`], [`pointer`] and [`labels`] (traffic and labels follow), [`notices`] (members are told their role), [`disposal`]
+//! (pods that are to go), [`tell`] (status and Events).
 
 mod assess;
 mod change;
 mod decide;
+mod disposal;
 mod follow;
+mod labels;
 mod note;
+mod notices;
+mod pace;
+mod pointer;
 mod probes;
+mod projected;
 mod slices;
 mod tell;
 
@@ -23,7 +31,7 @@ use crate::report::Report;
 use crate::seat::{SeatMarks, SeatRecord, SeatState};
 use crate::spec::{Election, FollowSpec, GroupSpec};
 use crate::switchover::Answer;
-use crate::view::{MemberView, NodesView, ServiceView, SliceView, UsableService};
+use crate::view::{Mark, MemberView, NodesView, ServiceView, SliceView, UsableService};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +66,10 @@ pub struct Group {
     used_facts: VecDeque<(Uid, Rv)>,
     change: change::Pipeline,
     slices: slices::Writes,
+    pointers: pointer::Pointers,
+    labels: labels::Labels,
+    notices: notices::Notices,
+    disposal: disposal::Disposal,
     answer: Option<Answer>,
     told: tell::Told,
     next_ticket: u64,
@@ -75,8 +87,8 @@ struct SeatKnowledge {
     read: Option<Ticket>,
     /// The newest resourceVersion seen: what a watch tells late is not a new seat.
     newest: Option<Rv>,
-    /// resourceVersions of slices that claimed a newer term or another seat before the seat was last read live.
-    settled_slices: BTreeSet<Rv>,
+    /// resourceVersions of projections that claimed a newer term or another seat before the seat was last read live.
+    settled: BTreeSet<Rv>,
     /// The last record that was sealed and ours, to put an edited or deleted one right.
     last_good: Option<(Uid, SeatMarks)>,
     /// The highest term seen anywhere, and within the present seat UID.
@@ -130,6 +142,10 @@ impl Group {
             used_facts: VecDeque::new(),
             change: change::Pipeline::default(),
             slices: slices::Writes::default(),
+            pointers: pointer::Pointers::default(),
+            labels: labels::Labels::default(),
+            notices: notices::Notices::default(),
+            disposal: disposal::Disposal::default(),
             answer: None,
             told: tell::Told::default(),
             next_ticket: 0,
@@ -152,18 +168,20 @@ impl Group {
         self.wake = None;
         let mut actions = Vec::new();
         if let Some(spec) = self.ready_spec() {
+            labels::refresh(self, &spec, now.mono);
             assess::refresh(self, &spec, now.mono);
             follow::refresh(self, &spec, now);
+            notices::refresh(self, &spec);
             probes::forget_unprobed(self, &spec);
             let decision = decide::decide(self, &spec, now);
             change::drive(self, &spec, now, &decision, &mut actions);
             probes::confirm(self, now.mono, &mut actions);
-            slices::project(self, &spec, now.mono, &decision, &mut actions);
+            projected::project(self, &spec, now.mono, &decision, &mut actions);
             if self.seat_in_doubt() && decision != decide::Decision::ReadSeat {
-                // A slice contradicts the seat: ask at once.
+                // A projection contradicts the seat: ask at once.
                 change::drive(self, &spec, now, &decide::Decision::ReadSeat, &mut actions);
             }
-            tell::finish_change(self, now.mono, &mut actions);
+            tell::finish_change(self, &spec, now.mono, &mut actions);
             tell::publish(self, &spec, now.mono, &decision, &mut actions);
         } else {
             tell::publish_unaccepted(self, &mut actions);
@@ -211,8 +229,59 @@ impl Group {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 
+    /// Whether it is a projection's turn to be written; if only later, the group is stepped then.
+    fn takes(&mut self, turn: pace::Turn) -> bool {
+        match turn {
+            pace::Turn::Now => true,
+            pace::Turn::Busy => false,
+            pace::Turn::At(at) => {
+                self.wake_at(at);
+                false
+            }
+        }
+    }
+
     fn member(&self, uid: &Uid) -> Option<&MemberView> {
         self.members.as_ref()?.get(uid)
+    }
+
+    /// Whether this replica writes projections at once: the lead, and whoever moved the seat last. The others leave them to
+    /// these for a moment.
+    fn writes_at_once(&self) -> bool {
+        self.lead || self.valid_seat().is_some_and(|(_, marks)| self.slices.wrote(marks.term))
+    }
+
+    /// Whether an object carries another install's mark: then it is never written.
+    fn is_marked_by_other(&self, mark: Option<&Mark>) -> bool {
+        mark.is_some_and(|mark| mark.controller != self.controller)
+    }
+
+    /// Whether these marks may be overwritten by a write that follows this seat at this term.
+    fn is_forward_mark(&mut self, rv: &Rv, mark: Option<&Mark>, seat: &Uid, term: Term) -> bool {
+        let Some(stamp) = mark.and_then(|mark| mark.stamp.as_ref()) else { return true };
+        self.is_forward(rv, stamp, false, seat, term)
+    }
+
+    /// An older term never overwrites a newer one. A projection that claims to be newer than the seat, or to follow another
+    /// seat, puts what is known of the seat in doubt; once that was read live, the seat wins.
+    fn is_forward(
+        &mut self,
+        rv: &Rv,
+        stamp: &(Uid, Term),
+        contradicts: bool,
+        seat: &Uid,
+        term: Term,
+    ) -> bool {
+        let (stamped_seat, stamped) = stamp;
+        let behind = stamped_seat == seat && *stamped > term;
+        // Also where this seat was once read live: another may have been made since, and the watch lag behind.
+        let other_seat = stamped_seat != seat;
+        if !behind && !other_seat && !contradicts || note::claim_settled(self, rv) {
+            return true;
+        }
+        self.doubt_seat();
+        self.seat.settled.insert(rv.clone());
+        false
     }
 
     /// The Services that this group may feed.

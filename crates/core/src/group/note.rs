@@ -1,9 +1,9 @@
 //! Taking observations in: older ones never overwrite newer ones.
 
-use super::{Group, SeatKnowledge, change, follow, slices, tell};
+use super::{Group, SeatKnowledge, change, disposal, follow, labels, notices, pointer, slices, tell};
 use crate::action::{Change, Ticket};
 use crate::health::Outcome;
-use crate::ids::{Now, Rv, Uid};
+use crate::ids::{Now, Rv, Term, Uid};
 use crate::observation::{GroupView, Live, Observation, WriteError};
 use crate::reason::Reason;
 use crate::seat::{SeatRecord, SeatState};
@@ -58,6 +58,22 @@ pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
         Observation::SliceRead { service, family, slice } => {
             slices::note_read(group, &service, family, slice);
         }
+        Observation::PodLabelled { ticket, uid, outcome } => {
+            labels::note_written(group, now.mono, ticket, &uid, outcome.map(|pod| *pod));
+        }
+        Observation::PodRead { uid, pod } => note_live_pod(group, now.mono, uid, pod.map(|pod| *pod)),
+        Observation::ServicePointed { ticket, service, outcome } => {
+            pointer::note_written(group, now.mono, ticket, &service, outcome.map(|found| *found));
+        }
+        Observation::ServiceRead { service, found } => {
+            if let Some(found) = found {
+                pointer::note_read(group, &service, *found);
+            }
+        }
+        Observation::PodDeleted { ticket, uid, outcome } => {
+            disposal::note_deleted(group, now.mono, ticket, &uid, outcome.err());
+        }
+        Observation::Notified { ticket, outcome } => notices::note_sent(group, now.mono, ticket, outcome),
         Observation::Relisted => group.brake.relisted(now.mono),
     }
 }
@@ -118,6 +134,8 @@ fn note_members(group: &mut Group, now: Duration, members: Vec<MemberView>) {
         };
         next.insert(newest.uid.clone(), newest);
     }
+    let marked = next.values().filter_map(|member| member.mark.as_ref()?.stamp.as_ref());
+    group.seat.highest = group.seat.highest.max(highest_term(marked));
     group.detection.health.retain(|uid, _| next.contains_key(uid));
     group.detection.tripwire_off.retain(|uid, _| next.contains_key(uid));
     group.detection.known_critical.retain(|uid, _| next.contains_key(uid));
@@ -128,21 +146,39 @@ fn note_members(group: &mut Group, now: Duration, members: Vec<MemberView>) {
 fn note_services(group: &mut Group, mut services: Vec<ServiceView>) {
     let known = group.services.take().unwrap_or_default();
     for service in &mut services {
-        let ServiceFound::Usable(usable) = &mut service.found else { continue };
         let had = known.iter().find(|other| other.name == service.name).map(|other| &other.found);
-        if let Some(ServiceFound::Usable(had)) = had {
-            for (family, slice) in &mut usable.own {
+        keep_newer(&mut service.found, had);
+    }
+    group.services = Some(services);
+    // A seat made anew starts above every term a projection ever carried.
+    let selecting = group.services.iter().flatten().filter_map(|service| service.found.selecting());
+    let marked = selecting.filter_map(|service| service.mark.as_ref()?.stamp.as_ref());
+    let stamps = group.own_slices().filter_map(|slice| slice.stamp.as_ref()).chain(marked);
+    let highest = highest_term(stamps);
+    group.seat.highest = group.seat.highest.max(highest);
+}
+
+/// What was written or read live since is newer than what a watch that lags tells.
+fn keep_newer(told: &mut ServiceFound, had: Option<&ServiceFound>) {
+    match (told, had) {
+        (ServiceFound::Usable(told), Some(ServiceFound::Usable(had))) => {
+            for (family, slice) in &mut told.own {
                 if let Some(newer) = had.own.get(family).filter(|old| slice.rv.is_older_than(&old.rv)) {
                     *slice = newer.clone();
                 }
             }
         }
+        (ServiceFound::Selecting(told), Some(ServiceFound::Selecting(had)))
+            if told.uid == had.uid && told.rv.is_older_than(&had.rv) =>
+        {
+            told.clone_from(had);
+        }
+        _ => {}
     }
-    group.services = Some(services);
-    // A seat made anew starts above every term a projection ever carried.
-    let terms = group.own_slices().filter_map(|slice| slice.stamp.as_ref().map(|(_, term)| *term));
-    let highest = terms.filter(|term| term.is_plausible()).max();
-    group.seat.highest = group.seat.highest.max(highest);
+}
+
+fn highest_term<'a>(stamps: impl Iterator<Item = &'a (Uid, Term)>) -> Option<Term> {
+    stamps.map(|(_, term)| *term).filter(|term| term.is_plausible()).max()
 }
 
 fn note_probe(group: &mut Group, report: &crate::health::ProbeReport) {
@@ -243,6 +279,7 @@ fn note_handover(group: &mut Group, now: Duration, record: &SeatRecord) {
     }
     let (loser, loser_name) = (before.holder_uid.clone(), before.holder_name.clone());
     group.brake.note_change(now);
+    super::disposal::note_left(group, now, loser.clone(), marks.reason);
     if marks.reason.is_judgement() {
         group.penalties.entry(loser).or_default().lost_seat();
     }
@@ -364,7 +401,7 @@ fn note_seat_written(group: &mut Group, now: Now, ticket: Ticket, outcome: Resul
     }
 }
 
-/// Whether a slice's claim of a newer term was already looked into.
-pub(super) fn slice_claim_settled(group: &Group, slice: &Rv) -> bool {
-    group.seat.settled_slices.contains(slice)
+/// Whether a projection's claim of a newer term was already looked into.
+pub(super) fn claim_settled(group: &Group, projection: &Rv) -> bool {
+    group.seat.settled.contains(projection)
 }

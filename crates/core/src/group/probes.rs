@@ -57,8 +57,10 @@ pub(super) fn target(group: &Group, spec: &GroupSpec, member: &MemberView) -> Re
 
 fn default_port(group: &Group) -> Option<PortRef> {
     group
-        .usable_services()
-        .flat_map(|usable| &usable.ports)
+        .services
+        .iter()
+        .flatten()
+        .flat_map(|service| service.found.ports())
         .find(|port| port.protocol == Protocol::Tcp)
         .map(|port| port.target.clone())
 }

@@ -1,25 +1,22 @@
 //! Traffic follows the seat: one write per slice that is not as it should be, none where all are.
 
 use super::decide::Decision;
-use super::{Group, change, follow, note};
+use super::pace::Slot;
+use super::{Group, change, follow, notices};
 use crate::action::{Action, Precondition, Ticket};
 use crate::ids::{Term, Uid};
 use crate::observation::WriteError;
 use crate::reason::Reason;
 use crate::seat::SeatMarks;
 use crate::spec::{DeletionPolicy, GroupSpec, WhenNoCandidate};
-use crate::traffic::desired;
+use crate::traffic::{Led, desired, led};
 use crate::view::{Family, MemberView, ServiceFound, SliceContent, SliceView, UsableService};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a slice keeps a holder that is gone while its successor is being seated.
 const FILL_BOUND: Duration = Duration::from_secs(2);
-/// Writes of one slice within [`CONTEST_WINDOW`] that mean somebody keeps undoing them.
-const MOST_WRITES: usize = 8;
-/// The window they are counted in; then one write a second.
-const CONTEST_WINDOW: Duration = Duration::from_secs(10);
 
 type Key = (Arc<str>, Family);
 
@@ -36,17 +33,11 @@ impl Writes {
     pub(super) fn note_own_seat(&mut self, term: Term) {
         self.own_term = Some(term);
     }
-}
 
-#[derive(Debug, Default)]
-struct Slot {
-    under_way: Option<Ticket>,
-    failures: u32,
-    retry_at: Duration,
-    lately: VecDeque<Duration>,
-    /// Since when it has not been as it should be.
-    wrong_since: Option<Duration>,
-    refused: Option<Arc<str>>,
+    /// Whether this replica wrote the seat at this term.
+    pub(super) fn wrote(&self, term: Term) -> bool {
+        self.own_term == Some(term)
+    }
 }
 
 /// Whom users shall reach.
@@ -67,29 +58,28 @@ pub(super) fn project(
     group: &mut Group,
     spec: &GroupSpec,
     now: Duration,
-    decision: &Decision,
+    served: &Served,
     actions: &mut Vec<Action>,
 ) {
-    let served = match spec.followed() {
-        Some(others) => follow::served(group, spec, others, now),
-        None => served(group, spec, now, decision),
-    };
     let Some(services) = group.services.clone() else { return };
     group.slices.slots.retain(|(name, _), _| services.iter().any(|service| service.name == *name));
     for service in &services {
-        let ServiceFound::Usable(usable) = &service.found else { continue };
+        let Some(usable) = service.found.usable().filter(|_| led(spec, service) == Led::Slices) else {
+            continue;
+        };
         for family in families(usable) {
             let slice = usable.own.get(&family);
-            let Some(content) = wanted(group, spec, usable, family, slice, &served) else { continue };
+            let Some(content) = wanted(group, spec, usable, family, slice, served) else { continue };
             if slice.is_some_and(|slice| slice.content.as_ref() == Some(&content)) {
-                if let Some(until) = settle(group, now, &service.name, family) {
+                let slot = group.slices.slots.get_mut(&(service.name.clone(), family));
+                if let Some(until) = slot.and_then(|slot| slot.settle(now)) {
                     group.wake_at(until);
                 }
                 continue;
             }
             if may_write(group, now, &service.name, family, slice, &content) {
                 let ticket = group.ticket();
-                begin(group, now, (service.name.clone(), family), ticket);
+                group.slices.slots.entry((service.name.clone(), family)).or_default().begin(now, ticket);
                 actions.push(Action::WriteSlice {
                     ticket,
                     service: service.name.clone(),
@@ -106,21 +96,21 @@ pub(super) fn project(
     }
 }
 
-/// The slice is as it should be: nothing is wrong with it any more. When it ceases to count as contested, if it does.
-fn settle(group: &mut Group, now: Duration, service: &Arc<str>, family: Family) -> Option<Duration> {
-    let slot = group.slices.slots.get_mut(&(service.clone(), family))?;
-    slot.refused = None; // somebody could write it
-    slot.wrong_since = None;
-    slot.lately.retain(|at| *at + CONTEST_WINDOW > now);
-    let excess = slot.lately.len().checked_sub(MOST_WRITES)?;
-    slot.lately.get(excess).map(|at| *at + CONTEST_WINDOW)
-}
-
 fn families(service: &UsableService) -> impl Iterator<Item = Family> + '_ {
     Family::PROJECTED.into_iter().filter(|family| service.families.contains(family))
 }
 
-fn served(group: &mut Group, spec: &GroupSpec, now: Duration, decision: &Decision) -> Served {
+/// Whom users shall reach now.
+pub(super) fn served(group: &mut Group, spec: &GroupSpec, now: Duration, decision: &Decision) -> Served {
+    match spec.followed() {
+        // The old active has not said that it is no more: all stays as it is.
+        None if !notices::awaited(group, spec).is_empty() => Served::Untouched,
+        Some(others) => follow::served(group, spec, others, now),
+        None => served_by_seat(group, spec, now, decision),
+    }
+}
+
+fn served_by_seat(group: &mut Group, spec: &GroupSpec, now: Duration, decision: &Decision) -> Served {
     if group.seat_in_doubt() {
         return Served::Frozen;
     }
@@ -232,46 +222,17 @@ fn may_write(
             return false;
         }
     }
-    // The others leave the slices to the lead, or to the replica that moved the seat, for as long as the seat.
-    let at_once = group.lead || group.slices.own_term == Some(content.term);
-    let slot = group.slices.slots.entry((service.clone(), family)).or_default();
-    let wrong_since = *slot.wrong_since.get_or_insert(now);
-    if slot.under_way.is_some() {
-        return false;
-    }
-    slot.lately.retain(|at| *at + CONTEST_WINDOW > now);
-    let contested = slot.lately.len() >= MOST_WRITES;
-    let since_last = slot.lately.back().map_or(now, |at| *at + Duration::from_secs(1));
-    let head_start = if at_once { now } else { wrong_since + change::HEAD_START };
-    let not_before = if contested { slot.retry_at.max(since_last) } else { slot.retry_at }.max(head_start);
-    if now < not_before {
-        group.wake_at(not_before);
-        return false;
-    }
-    true
+    let at_once = group.lead || group.slices.wrote(content.term);
+    let turn = group.slices.slots.entry((service.clone(), family)).or_default().turn(now, at_once);
+    group.takes(turn)
 }
 
-/// An older term never overwrites a newer one. A slice that claims to be newer than the seat, or to follow another
-/// seat, puts what is known of the seat in doubt; once that was read live, the seat wins.
+/// An older term never overwrites a newer one, see [`Group::is_forward`].
 fn is_forward(group: &mut Group, slice: &SliceView, content: &SliceContent) -> bool {
-    let Some((seat_uid, term)) = &slice.stamp else { return true };
-    let behind = *seat_uid == content.seat_uid && *term > content.term;
-    // Also where this seat was once read live: another may have been made since, and the watch lag behind.
-    let other_seat = *seat_uid != content.seat_uid;
+    let Some(stamp) = &slice.stamp else { return true };
     let holder = content.endpoint.as_ref().map(|endpoint| &endpoint.uid);
     let contradicts = follow::contradicts(group, slice, content.term, holder);
-    if !behind && !other_seat && !contradicts || note::slice_claim_settled(group, &slice.rv) {
-        return true;
-    }
-    group.doubt_seat();
-    group.seat.settled_slices.insert(slice.rv.clone());
-    false
-}
-
-fn begin(group: &mut Group, now: Duration, key: Key, ticket: Ticket) {
-    let slot = group.slices.slots.entry(key).or_default();
-    slot.under_way = Some(ticket);
-    slot.lately.push_back(now);
+    group.is_forward(&slice.rv, stamp, contradicts, &content.seat_uid, content.term)
 }
 
 pub(super) fn note_written(
@@ -283,33 +244,12 @@ pub(super) fn note_written(
     outcome: Result<SliceView, WriteError>,
 ) {
     let Some(slot) = group.slices.slots.get_mut(&(service.clone(), family)) else { return };
-    if slot.under_way != Some(ticket) {
+    if !slot.finish(now, ticket, outcome.as_ref().err()) {
         return;
     }
-    slot.under_way = None;
-    match outcome {
-        Ok(view) => {
-            slot.failures = 0;
-            slot.refused = None;
-            slot.retry_at = Duration::ZERO;
-            group.seat.settled_slices.clear();
-            note_read(group, service, family, Some(view));
-        }
-        Err(error) => {
-            slot.failures = slot.failures.saturating_add(1);
-            let steps = slot.failures.min(6).saturating_sub(1);
-            let wait = (Duration::from_millis(20) * 2_u32.pow(steps)).min(Duration::from_secs(1));
-            slot.retry_at = match &error {
-                // A first conflict is ordinary: what is stored has been read, so write at once.
-                WriteError::Conflict if slot.failures == 1 => now,
-                WriteError::Refused(_) => now + Duration::from_secs(1),
-                _ => now + wait,
-            };
-            slot.refused = match error {
-                WriteError::Refused(why) => Some(why),
-                WriteError::Conflict | WriteError::Unknown(_) => None,
-            };
-        }
+    if let Ok(view) = outcome {
+        group.seat.settled.clear();
+        note_read(group, service, family, Some(view));
     }
 }
 
@@ -339,7 +279,9 @@ pub(super) enum Trouble {
     /// The server refuses our writes.
     Refused(String),
     /// Somebody keeps undoing them.
-    Contested(String),
+    Contested(&'static str, String),
+    /// The server refuses writes that need a right of their own.
+    NotGranted(String),
 }
 
 /// What hinders the slices, if anything.
@@ -350,13 +292,16 @@ pub(super) fn trouble(group: &Group) -> Option<Trouble> {
     });
     other.or_else(|| {
         group.slices.slots.iter().find_map(|((service, _), slot)| {
-            if let Some(why) = &slot.refused {
+            if let Some(why) = slot.refused() {
                 return Some(Trouble::Refused(format!(
                     "the slice of Service {service} cannot be written: {why}"
                 )));
             }
-            (slot.lately.len() >= MOST_WRITES).then(|| {
-                Trouble::Contested(format!("somebody keeps changing the slice of Service {service}"))
+            slot.is_contested().then(|| {
+                Trouble::Contested(
+                    "SliceContested",
+                    format!("somebody keeps changing the slice of Service {service}"),
+                )
             })
         })
     })

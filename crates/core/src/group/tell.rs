@@ -3,18 +3,22 @@
 use super::decide::Decision;
 use super::probes::{self, NoProbe};
 use super::slices::{self, Trouble};
-use super::{Group, assess, change, follow};
+use super::{Group, assess, change, follow, notices, projected};
 use crate::action::{Action, Change, Notice};
 use crate::conditions::{Condition, ConditionType, Status};
 use crate::health::Verdict;
 use crate::report::{Active, MemberReport, Report, Stages};
 use crate::spec::GroupSpec;
+use crate::traffic::{Led, led};
 use crate::view::{Family, MemberView, ServiceFound};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a probe may go unanswered by everybody before that is said aloud.
 pub(super) const ARMING_BOUND: Duration = Duration::from_secs(30);
+
+/// A right that the spec needs is missing.
+const NOT_GRANTED: &str = "NotGranted";
 
 /// What was told last, and what waits to be told.
 #[derive(Debug, Default)]
@@ -44,14 +48,14 @@ pub(super) struct Times {
     pub(super) stored: Duration,
 }
 
-/// Reports a change once all slices follow it.
-pub(super) fn finish_change(group: &mut Group, now: Duration, actions: &mut Vec<Action>) {
+/// Reports a change once all projections follow it.
+pub(super) fn finish_change(group: &mut Group, spec: &GroupSpec, now: Duration, actions: &mut Vec<Action>) {
     if change::is_being_written(group) {
         return; // the watch was faster than the write's answer, which brings the stage times
     }
     let Some(pending) = &group.told.pending else { return };
     let Some((record, marks)) = group.valid_seat() else { return };
-    if marks.term == pending.change.term && !slices::all_in_place(group, &record.uid, marks) {
+    if marks.term == pending.change.term && !projected::all_in_place(group, spec, &record.uid, marks) {
         return;
     }
     let Some(Pending { mut change, times }) = group.told.pending.take() else { return };
@@ -155,7 +159,7 @@ fn tell_refusals(group: &mut Group, report: &Report, actions: &mut Vec<Action>) 
             ConditionType::Accepted | ConditionType::DetectionReady => condition.status == Status::False,
             ConditionType::Stalled => {
                 // Said by Accepted already.
-                let said = ["InvalidSpec", follow::NOT_GRANTED].contains(&condition.reason);
+                let said = ["InvalidSpec", NOT_GRANTED, follow::NOT_GRANTED].contains(&condition.reason);
                 condition.status == Status::True && !said
             }
             ConditionType::Ready | ConditionType::Redundant => false,
@@ -227,11 +231,12 @@ fn report_of(group: &Group, spec: &GroupSpec, member: &MemberView) -> MemberRepo
         last_error: error.and_then(|health| health.last_error().cloned()),
         unfit: assess::fitness(group, member).map(crate::candidate::Unfit::as_str),
         tripwire_off: group.detection.tripwire_off.get(&member.uid).copied(),
+        delivered: notices::delivered(group, spec, member),
     }
 }
 
 fn conditions(group: &mut Group, spec: &GroupSpec, now: Duration, decision: &Decision) -> Vec<Condition> {
-    let accepted = accepted(group);
+    let accepted = accepted(group, spec);
     let ready = ready(group, spec, decision);
     let standbys = standbys(group, spec);
     let redundant = if standbys > 0 {
@@ -243,19 +248,26 @@ fn conditions(group: &mut Group, spec: &GroupSpec, now: Duration, decision: &Dec
         Condition::new(ConditionType::Redundant, Status::False, "NoStandby", message)
     };
     let detection = detection(group, spec, now);
-    let stalled = stalled(group, decision);
+    let stalled = stalled(group, spec, decision);
     [accepted, ready, redundant, detection].into_iter().chain(stalled).collect()
 }
 
-fn accepted(group: &Group) -> Condition {
+fn accepted(group: &Group, spec: &GroupSpec) -> Condition {
     let refused = group.services.iter().flatten().find_map(|service| {
         let name = &service.name;
         match &service.found {
-            ServiceFound::HasSelector => Some((
+            ServiceFound::Selecting(_) if led(spec, service) == Led::Not => Some((
                 "ServiceHasSelector",
                 format!(
-                    "spec.traffic.services: Service {name} has a selector, so Kubernetes fills it with all pods; remove \
-                     spec.selector from it, or name a Service without one"
+                    "spec.traffic.services: Service {name} has a selector, so Kubernetes fills it with all pods; write mode: \
+                     SelectorPointer beside its name, or a spec.roleLabel that its selector asks for, or remove its selector"
+                ),
+            )),
+            ServiceFound::Usable(_) if led(spec, service) == Led::Not => Some((
+                "ServiceHasNoSelector",
+                format!(
+                    "spec.traffic.services: Service {name} has no selector that could point to the active; remove mode: \
+                     SelectorPointer from it"
                 ),
             )),
             ServiceFound::ExternalName => Some((
@@ -266,7 +278,7 @@ fn accepted(group: &Group) -> Condition {
                 "ServiceClaimed",
                 format!("spec.traffic.services: Service {name} is led by the older group {other}; use another Service"),
             )),
-            ServiceFound::Missing | ServiceFound::Usable(_) => None,
+            ServiceFound::Missing | ServiceFound::Usable(_) | ServiceFound::Selecting(_) => None,
         }
     });
     if let Some((reason, message)) = refused {
@@ -280,7 +292,18 @@ fn accepted(group: &Group) -> Condition {
             format!("the seat cannot be written: {why}; check the Role for leases in hotstandby's namespace");
         return Condition::new(ConditionType::Accepted, Status::False, "SeatRefused", message);
     }
+    if let Some(Trouble::NotGranted(message)) = projected::trouble(group, spec) {
+        return Condition::new(ConditionType::Accepted, Status::False, NOT_GRANTED, granting(&message));
+    }
     Condition::new(ConditionType::Accepted, Status::True, "Accepted", "the spec is valid")
+}
+
+/// What to do where a write is refused that needs a right of its own.
+fn granting(message: &str) -> String {
+    format!(
+        "{message}; if a right is missing, grant it with `hotstandby manifests --with role-labels,selector-pointer,delete-pods`, \
+         of which each is a ClusterRole of its own"
+    )
 }
 
 fn ready(group: &Group, spec: &GroupSpec, decision: &Decision) -> Condition {
@@ -308,7 +331,7 @@ fn ready(group: &Group, spec: &GroupSpec, decision: &Decision) -> Condition {
                     format!("Service {name} has no IPv4 family; this version leads IPv4 only"),
                 );
             }
-            ServiceFound::Usable(_) => {}
+            _ if led(spec, service) != Led::Not => {}
             _ => return not("NotAccepted", format!("Service {name} cannot be led; see condition Accepted")),
         }
     }
@@ -337,14 +360,21 @@ fn ready(group: &Group, spec: &GroupSpec, decision: &Decision) -> Condition {
         | Decision::Suspect { .. }
         | Decision::Move(_) => {}
     }
-    served(group).unwrap_or_else(|| not("Progressing", "waiting for seat and slices".into()))
+    let awaited = notices::awaited(group, spec);
+    if let Some(one) = awaited.first() {
+        let message =
+            format!("waiting for {} to acknowledge that it is active no more, or to be gone", one.name);
+        return not("WaitingForOldActive", message);
+    }
+    served(group, spec).unwrap_or_else(|| not("Progressing", "waiting for seat and traffic".into()))
 }
 
 /// Ready=True, if exactly the holder is served.
-fn served(group: &Group) -> Option<Condition> {
+fn served(group: &Group, spec: &GroupSpec) -> Option<Condition> {
     let (record, marks) = group.valid_seat()?;
     let holder = group.member(&marks.holder_uid)?;
-    if !slices::all_in_place(group, &record.uid, marks) || !slices::serves(group, &marks.holder_uid) {
+    let served = projected::serves(group, spec, &marks.holder_uid);
+    if !served || !projected::all_in_place(group, spec, &record.uid, marks) {
         return None;
     }
     let missing = group.services.iter().flatten().find_map(|service| match &service.found {
@@ -403,7 +433,7 @@ fn detection(group: &mut Group, spec: &GroupSpec, now: Duration) -> Condition {
     Condition::new(kind, Status::False, "NeverSucceeded", message)
 }
 
-fn stalled(group: &Group, decision: &Decision) -> Option<Condition> {
+fn stalled(group: &Group, spec: &GroupSpec, decision: &Decision) -> Option<Condition> {
     let yes =
         |reason, message: String| Some(Condition::new(ConditionType::Stalled, Status::True, reason, message));
     if *decision == Decision::Foreign {
@@ -421,9 +451,10 @@ fn stalled(group: &Group, decision: &Decision) -> Option<Condition> {
         );
         return yes("Braked", message);
     }
-    match slices::trouble(group)? {
+    match projected::trouble(group, spec)? {
         Trouble::ManagedByOther(message) => yes("ManagedByOther", message),
         Trouble::Refused(message) => yes("SliceRefused", message),
-        Trouble::Contested(message) => yes("SliceContested", message),
+        Trouble::NotGranted(message) => yes(NOT_GRANTED, granting(&message)),
+        Trouble::Contested(reason, message) => yes(reason, message),
     }
 }

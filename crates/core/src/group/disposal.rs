@@ -1,0 +1,106 @@
+//! Deleting pods, where the group asks for it: the one that lost the seat, and one whose critical container ended.
+
+use super::decide::{Decision, member_ref};
+use super::pace::Slot;
+use super::slices::Trouble;
+use super::{Group, slices};
+use crate::action::{Action, Ticket};
+use crate::ids::Uid;
+use crate::observation::WriteError;
+use crate::reason::Reason;
+use crate::spec::{GroupSpec, OldActive};
+use crate::view::MemberView;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long after a change the pod that lost the seat is deleted for it: later it is a standby like others.
+const DUE_LASTS: Duration = Duration::from_mins(1);
+
+/// Pods to be deleted.
+#[derive(Debug, Default)]
+pub(super) struct Disposal {
+    slots: BTreeMap<Uid, Slot>,
+    /// Who lost the seat, why, and when that was seen.
+    left: BTreeMap<Uid, (Reason, Duration)>,
+}
+
+/// A member lost the seat.
+pub(super) fn note_left(group: &mut Group, now: Duration, loser: Uid, reason: Reason) {
+    group.disposal.left.insert(loser, (reason, now));
+}
+
+pub(super) fn project(
+    group: &mut Group,
+    spec: &GroupSpec,
+    now: Duration,
+    decision: &Decision,
+    actions: &mut Vec<Action>,
+) {
+    group.disposal.left.retain(|_, (_, at)| now < *at + DUE_LASTS);
+    let doomed: Vec<(MemberView, Option<u32>)> = group
+        .all_members()
+        .filter(|member| !member.terminating && !member.phase.is_finished())
+        .filter_map(|member| Some((member.clone(), grace(group, spec, decision, member)?)))
+        .collect();
+    let is_doomed = |uid: &Uid| doomed.iter().any(|(member, _)| member.uid == *uid);
+    group.disposal.slots.retain(|uid, _| is_doomed(uid));
+    let at_once = group.writes_at_once();
+    for (member, grace_seconds) in doomed {
+        let turn = group.disposal.slots.entry(member.uid.clone()).or_default().turn(now, at_once);
+        if !group.takes(turn) {
+            continue;
+        }
+        let ticket = group.ticket();
+        group.disposal.slots.entry(member.uid.clone()).or_default().begin(now, ticket);
+        let (pod, rv) = (member_ref(&member), member.rv.clone());
+        actions.push(Action::DeletePod { ticket, pod, rv, grace_seconds });
+    }
+}
+
+/// Whether a member is to be deleted, and in how many seconds it must be gone; `Some(None)`: the pod's own grace period.
+fn grace(group: &Group, spec: &GroupSpec, decision: &Decision, member: &MemberView) -> Option<Option<u32>> {
+    let is_holder = group.holder_uid() == Some(&member.uid);
+    if spec.delete_critical && super::assess::critical_is_new(group, member) {
+        // The seat goes first; where nobody could take it, a new pod is the only way on.
+        let kept = is_holder && *decision != Decision::Hold(Reason::CriticalContainerTerminated);
+        return (!kept).then_some(Some(at_once(member)));
+    }
+    let (reason, _) = group.disposal.left.get(&member.uid)?;
+    // Time-outs alone may be our own blindness: they must not cost a pod.
+    let asked = spec.old_active == OldActive::Delete && *reason != Reason::ProbeTimedOut;
+    if !asked || is_holder || !follows(group) {
+        return None;
+    }
+    let dead = matches!(reason, Reason::ProbeRefused | Reason::CriticalContainerTerminated);
+    Some(dead.then(|| at_once(member)))
+}
+
+/// Whether traffic has followed the seat: only then the old active may go.
+fn follows(group: &Group) -> bool {
+    group.valid_seat().is_some_and(|(record, marks)| slices::all_in_place(group, &record.uid, marks))
+}
+
+/// Without grace; but the name of a `StatefulSet`'s pod comes back, and must not while its process lives.
+const fn at_once(member: &MemberView) -> u32 {
+    if member.stateful { 1 } else { 0 }
+}
+
+pub(super) fn note_deleted(
+    group: &mut Group,
+    now: Duration,
+    ticket: Ticket,
+    uid: &Uid,
+    error: Option<WriteError>,
+) {
+    if let Some(slot) = group.disposal.slots.get_mut(uid) {
+        slot.finish(now, ticket, error.as_ref());
+    }
+}
+
+pub(super) fn trouble(group: &Group) -> Option<Trouble> {
+    group.disposal.slots.iter().find_map(|(uid, slot)| {
+        let why = slot.refused()?;
+        let name = group.member(uid).map_or_else(|| uid.to_string(), |member| member.name.to_string());
+        Some(Trouble::NotGranted(format!("pod {name} cannot be deleted: {why}")))
+    })
+}

@@ -1,0 +1,305 @@
+//! Labels follow the seat: the role label on every member, and the member label that the selector pointer needs.
+//!
+//! Never two with the active's value: the old active's label is seen gone before the new one's is sent. That costs kube-proxy's
+//! second where a Service selects by it; own slices and the selector pointer do not have that price.
+
+use super::pace::Slot;
+use super::slices::Served;
+use super::{Group, pointer};
+use crate::action::{Action, MarkedWrite, MarksWrite, ProjectionMarks, Ticket};
+use crate::ids::Uid;
+use crate::labels::{MEMBER_LABEL, led_keys};
+use crate::observation::WriteError;
+use crate::spec::{DeletionPolicy, GroupSpec, RoleLabel};
+use crate::view::{Mark, MemberView};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// After this a label that was stored is believed to be known to the endpoint controller, too: a Service that points to the pod
+/// before that would have no endpoint, and kube-proxy would take a second for the next change.
+pub(super) const SETTLING: Duration = Duration::from_secs(2);
+
+/// Keys and values, `None` where the key goes.
+type Changes = BTreeMap<Arc<str>, Option<Arc<str>>>;
+
+/// The writes under way and lately done, and when the labels that were seen count as settled.
+#[derive(Debug, Default)]
+pub(super) struct Labels {
+    slots: BTreeMap<Uid, Slot>,
+    seen: BTreeMap<(Uid, Arc<str>), (Arc<str>, Duration)>,
+    /// Members that the selector pointer must not name yet.
+    unsettled: BTreeSet<Uid>,
+    /// The members were looked at once: what they carried then was stored before.
+    looked: bool,
+}
+
+/// Notes when the labels that each member carries will have settled.
+pub(super) fn refresh(group: &mut Group, spec: &GroupSpec, now: Duration) {
+    let Some(members) = &group.members else { return };
+    let labels = &mut group.labels;
+    let settled_at = if labels.looked { now + SETTLING } else { now };
+    labels.looked = true;
+    labels.seen.retain(|(uid, key), (value, _)| {
+        members.get(uid).is_some_and(|member| member.labels.get(key) == Some(value))
+    });
+    for member in members.values() {
+        for (key, value) in &member.labels {
+            let known = labels.seen.entry((member.uid.clone(), key.clone()));
+            known.or_insert_with(|| (value.clone(), settled_at));
+        }
+    }
+    labels.slots.retain(|uid, _| members.contains_key(uid));
+    labels.unsettled.clear();
+    if spec.pointed.is_empty() {
+        return;
+    }
+    let uids: Vec<Uid> = members.keys().cloned().collect();
+    for uid in uids {
+        if !is_settled(group, &uid, MEMBER_LABEL, uid.as_str(), now) {
+            group.labels.unsettled.insert(uid);
+        }
+    }
+}
+
+/// Whether the selector pointer could not name this member yet.
+pub(super) fn is_unsettled(group: &Group, uid: &Uid) -> bool {
+    group.labels.unsettled.contains(uid)
+}
+
+/// Whether the member has carried this label for so long that the endpoint controller knows.
+pub(super) fn is_settled(group: &mut Group, uid: &Uid, key: &str, value: &str, now: Duration) -> bool {
+    let seen = group.labels.seen.get(&(uid.clone(), key.into()));
+    let Some((_, until)) = seen.filter(|(had, _)| **had == *value) else { return false };
+    let until = *until;
+    if now < until {
+        group.wake_at(until);
+    }
+    now >= until
+}
+
+/// Who carries the active's value now.
+pub(super) fn carriers<'a>(group: &'a Group, role: &'a RoleLabel) -> impl Iterator<Item = &'a MemberView> {
+    group.all_members().filter(move |member| member.labels.get(&role.key) == Some(&role.active))
+}
+
+pub(super) fn project(
+    group: &mut Group,
+    spec: &GroupSpec,
+    now: Duration,
+    served: &Served,
+    actions: &mut Vec<Action>,
+) {
+    let active = active_by(group, served);
+    let roles_wait = pointer::is_on_its_way(group, spec, now);
+    let members: Vec<MemberView> = group.all_members().cloned().collect();
+    for member in members {
+        let mut changes = BTreeMap::new();
+        if let (Some(role), Some(active)) = (&spec.role_label, &active) {
+            let is_active = active.as_ref() == Some(&member.uid);
+            role_change(group, role, &member, is_active, roles_wait, &mut changes);
+        }
+        member_change(spec, &member, &mut changes);
+        undo_changes(spec, &member, &mut changes);
+        if changes.is_empty() {
+            settle(group, now, &member.uid);
+        } else {
+            write(group, spec, now, &member, changes, actions);
+        }
+    }
+}
+
+fn settle(group: &mut Group, now: Duration, uid: &Uid) {
+    if let Some(until) = group.labels.slots.get_mut(uid).and_then(|slot| slot.settle(now)) {
+        group.wake_at(until);
+    }
+}
+
+/// Who should carry the active's value: somebody, nobody, or `None` where all stays as it is.
+fn active_by(group: &Group, served: &Served) -> Option<Option<Uid>> {
+    match served {
+        Served::Untouched | Served::Frozen => None,
+        Served::Emptied => Some(None),
+        Served::Holder(holder) => Some(Some(holder.uid.clone())),
+        // Only slices go empty while their holder lives.
+        Served::Nobody => {
+            let holder = group.holder_uid().and_then(|uid| group.member(uid));
+            Some(holder.filter(|holder| holder.owns_address()).map(|holder| holder.uid.clone()))
+        }
+    }
+}
+
+fn role_change(
+    group: &Group,
+    role: &RoleLabel,
+    member: &MemberView,
+    is_active: bool,
+    wait: bool,
+    changes: &mut Changes,
+) {
+    let (have, want) = (member.labels.get(&role.key), role.value(is_active));
+    if have == want {
+        return;
+    }
+    let ends = member.terminating || member.phase.is_finished();
+    let may = if is_active {
+        !wait && carriers(group, role).all(|other| other.uid == member.uid)
+    } else if have == Some(&role.active) {
+        !wait
+    } else {
+        !ends // nobody looks at the role of what is going
+    };
+    if may {
+        changes.insert(role.key.clone(), want.cloned());
+    }
+}
+
+fn member_change(spec: &GroupSpec, member: &MemberView, changes: &mut Changes) {
+    let has = member.labels.get(MEMBER_LABEL).is_some_and(|value| **value == *member.uid.as_str());
+    if !spec.pointed.is_empty() && !has && !member.terminating && !member.phase.is_finished() {
+        changes.insert(MEMBER_LABEL.into(), Some(member.uid.as_str().into()));
+    }
+}
+
+/// What the group led before and leads no more.
+fn undo_changes(spec: &GroupSpec, member: &MemberView, changes: &mut Changes) {
+    let Some(mark) = &member.mark else { return };
+    for (key, value) in &mark.undo {
+        if led_keys(spec).all(|led| *led != **key) {
+            changes.insert(key.clone(), value.clone());
+        }
+    }
+}
+
+fn write(
+    group: &mut Group,
+    spec: &GroupSpec,
+    now: Duration,
+    member: &MemberView,
+    changes: Changes,
+    actions: &mut Vec<Action>,
+) {
+    if group.is_marked_by_other(member.mark.as_ref()) {
+        return;
+    }
+    let undo = undo_after(spec, member, &changes);
+    let Some(marks) = marks(group, spec, member.mark.as_ref(), undo) else { return };
+    if let MarksWrite::Set(marks) = &marks
+        && !group.is_forward_mark(&member.rv, member.mark.as_ref(), &marks.seat_uid, marks.term)
+    {
+        return;
+    }
+    let at_once = group.writes_at_once();
+    let turn = group.labels.slots.entry(member.uid.clone()).or_default().turn(now, at_once);
+    if !group.takes(turn) {
+        return;
+    }
+    let ticket = group.ticket();
+    group.labels.slots.entry(member.uid.clone()).or_default().begin(now, ticket);
+    actions.push(Action::LabelPod {
+        ticket,
+        pod: super::decide::member_ref(member),
+        rv: member.rv.clone(),
+        write: MarkedWrite { changes, marks },
+    });
+}
+
+/// What undoes our labels once these changes are stored. What stood there before is not put back to the letter: the active's
+/// value of an older system on two pods is just what must never come back.
+fn undo_after(spec: &GroupSpec, member: &MemberView, changes: &Changes) -> Changes {
+    let mut undo: Changes = member.mark.as_ref().map(|mark| mark.undo.clone()).unwrap_or_default();
+    undo.retain(|key, _| led_keys(spec).any(|led| *led == **key));
+    for key in changes.keys().filter(|key| led_keys(spec).any(|led| *led == ***key)) {
+        let role = spec.role_label.as_ref().filter(|role| role.key == *key);
+        let had = member.labels.contains_key(key);
+        undo.entry(key.clone()).or_insert_with(|| role.filter(|_| had).and_then(|role| role.standby.clone()));
+    }
+    undo
+}
+
+/// The marks beside a change; `None`: there is no seat to name, and the object carries no marks yet.
+pub(super) fn marks(
+    group: &Group,
+    spec: &GroupSpec,
+    had: Option<&Mark>,
+    undo: Changes,
+) -> Option<MarksWrite> {
+    if undo.is_empty() {
+        return Some(MarksWrite::Clear);
+    }
+    let Some((record, marks)) = group.valid_seat() else {
+        return had.is_some().then_some(MarksWrite::Keep);
+    };
+    Some(MarksWrite::Set(Box::new(ProjectionMarks {
+        seat_uid: record.uid.clone(),
+        term: marks.term,
+        reason: marks.reason,
+        since_ms: marks.since_ms,
+        group_uid: marks.group_uid.clone(),
+        orphan: spec.deletion_policy == DeletionPolicy::Orphan,
+        undo,
+    })))
+}
+
+pub(super) fn note_written(
+    group: &mut Group,
+    now: Duration,
+    ticket: Ticket,
+    uid: &Uid,
+    outcome: Result<MemberView, WriteError>,
+) {
+    let Some(slot) = group.labels.slots.get_mut(uid) else { return };
+    if !slot.finish(now, ticket, outcome.as_ref().err()) {
+        return;
+    }
+    if let Ok(member) = outcome {
+        group.seat.settled.clear();
+        note_read(group, member);
+    }
+}
+
+/// A pod was read live, or returned by its own write.
+pub(super) fn note_read(group: &mut Group, member: MemberView) {
+    let Some(members) = &mut group.members else { return };
+    if let Some(had) = members.get_mut(&member.uid)
+        && !member.rv.is_older_than(&had.rv)
+    {
+        *had = member;
+    }
+}
+
+/// Whether every member carries what it should while `holder` holds the seat.
+pub(super) fn all_in_place(group: &Group, spec: &GroupSpec, holder: &Uid) -> bool {
+    let Some(role) = &spec.role_label else { return true };
+    group.all_members().all(|member| {
+        let is_active = member.uid == *holder;
+        let carries = member.labels.get(&role.key) == Some(&role.active);
+        carries == is_active
+    })
+}
+
+/// The labels' troubles, worst first.
+pub(super) fn trouble(group: &Group) -> Option<super::slices::Trouble> {
+    use super::slices::Trouble;
+    let name =
+        |uid: &Uid| group.member(uid).map_or_else(|| uid.to_string(), |member| member.name.to_string());
+    let foreign = group.all_members().find(|member| {
+        group.labels.slots.contains_key(&member.uid) && group.is_marked_by_other(member.mark.as_ref())
+    });
+    if let Some(member) = foreign {
+        let other = member.mark.as_ref().map_or("", |mark| &*mark.controller);
+        return Some(Trouble::ManagedByOther(format!("pod {} is managed by {other}", member.name)));
+    }
+    group.labels.slots.iter().find_map(|(uid, slot)| {
+        if let Some(why) = slot.refused() {
+            let message = format!("labels of pod {} cannot be written: {why}", name(uid));
+            return Some(Trouble::NotGranted(message));
+        }
+        slot.is_contested().then(|| {
+            Trouble::Contested(
+                "LabelsContested",
+                format!("somebody keeps changing the labels of pod {}", name(uid)),
+            )
+        })
+    })
+}
