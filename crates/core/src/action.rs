@@ -183,17 +183,24 @@ pub enum MarksWrite {
     Clear,
 }
 
-/// The marks on a projection.
+/// What marks say of the seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProjectionMarks {
-    /// The seat it follows.
-    pub seat_uid: Uid,
-    /// The seat's term.
+pub struct MarkedSeat {
+    /// The seat's UID.
+    pub uid: Uid,
+    /// Its term.
     pub term: Term,
     /// Why the holder is active.
     pub reason: Reason,
     /// Since when, Unix milliseconds.
     pub since_ms: i64,
+}
+
+/// The marks on a projection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectionMarks {
+    /// The seat it follows; `None`: there is none yet, and what the marks say of one stays as it is.
+    pub seat: Option<MarkedSeat>,
     /// UID of the group.
     pub group_uid: Uid,
     /// Removal of the group leaves it as it is.

@@ -144,6 +144,9 @@ mod tests {
             critical_terminated: None,
             mesh: None,
             named_ports: std::collections::BTreeMap::new(),
+            labels: BTreeMap::new(),
+            mark: None,
+            stateful: false,
         }
     }
 

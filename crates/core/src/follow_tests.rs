@@ -22,6 +22,9 @@ fn pod(name: &str) -> MemberView {
         critical_terminated: None,
         mesh: None,
         named_ports: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        mark: None,
+        stateful: false,
     }
 }
 

@@ -224,7 +224,7 @@ fn keep_or_leave(group: &mut Group, spec: &GroupSpec, now: Duration, holder: Mem
                 let Cause { reason, fact, first_sign, .. } = cause;
                 Decision::Move(Intent { from: Some(holder), to, reason, fact, first_sign })
             }
-            None if is_history(group, &holder, &cause) => Decision::Stay,
+            None if is_history(group, spec, &holder, &cause) => Decision::Stay,
             None if gone => Decision::Vacant,
             None => Decision::Hold(cause.reason),
         };
@@ -243,8 +243,9 @@ fn keep_or_leave(group: &mut Group, spec: &GroupSpec, now: Duration, holder: Mem
 
 /// A critical container that ended while nobody could take over, in a pod that is well again, is no cause any more:
 /// what it left behind in the pod's status would otherwise speak against the pod for ever.
-fn is_history(group: &mut Group, holder: &MemberRef, cause: &Cause) -> bool {
-    if cause.reason != Reason::CriticalContainerTerminated {
+fn is_history(group: &mut Group, spec: &GroupSpec, holder: &MemberRef, cause: &Cause) -> bool {
+    // Where such pods are replaced, this one is, whoever follows.
+    if cause.reason != Reason::CriticalContainerTerminated || spec.delete_critical {
         return false;
     }
     let Some(member) = group.member(&holder.uid).cloned() else { return false };

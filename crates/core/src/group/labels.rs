@@ -6,12 +6,12 @@
 use super::pace::Slot;
 use super::slices::Served;
 use super::{Group, pointer};
-use crate::action::{Action, MarkedWrite, MarksWrite, ProjectionMarks, Ticket};
+use crate::action::{Action, MarkedSeat, MarkedWrite, MarksWrite, ProjectionMarks, Ticket};
 use crate::ids::Uid;
 use crate::labels::{MEMBER_LABEL, led_keys};
 use crate::observation::WriteError;
 use crate::spec::{DeletionPolicy, GroupSpec, RoleLabel};
-use crate::view::{Mark, MemberView};
+use crate::view::MemberView;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,6 +92,7 @@ pub(super) fn project(
 ) {
     let active = active_by(group, served);
     let roles_wait = pointer::is_on_its_way(group, spec, now);
+    let still_pointed = pointer::points(group);
     let members: Vec<MemberView> = group.all_members().cloned().collect();
     for member in members {
         let mut changes = BTreeMap::new();
@@ -100,13 +101,25 @@ pub(super) fn project(
             role_change(group, role, &member, is_active, roles_wait, &mut changes);
         }
         member_change(spec, &member, &mut changes);
-        undo_changes(spec, &member, &mut changes);
-        if changes.is_empty() {
+        undo_changes(spec, &member, still_pointed, &mut changes);
+        if changes.is_empty() && !wants_marks(group, spec, &member) {
             settle(group, now, &member.uid);
         } else {
             write(group, spec, now, &member, changes, actions);
         }
     }
+}
+
+/// Whether the active carries its label without our marks, or with those of another term: it was labelled by somebody before us,
+/// or the seat was put right since.
+fn wants_marks(group: &Group, spec: &GroupSpec, member: &MemberView) -> bool {
+    let Some(role) = &spec.role_label else { return false };
+    let carries = member.labels.get(&role.key) == Some(&role.active);
+    let Some((record, marks)) = group.valid_seat().filter(|_| carries) else { return false };
+    marks.holder_uid == member.uid
+        && member.mark.as_ref().is_none_or(|mark| {
+            mark.stamp != Some((record.uid.clone(), marks.term)) || !mark.undo.contains_key(&role.key)
+        })
 }
 
 fn settle(group: &mut Group, now: Duration, uid: &Uid) {
@@ -161,9 +174,9 @@ fn member_change(spec: &GroupSpec, member: &MemberView, changes: &mut Changes) {
     }
 }
 
-/// What the group led before and leads no more.
-fn undo_changes(spec: &GroupSpec, member: &MemberView, changes: &mut Changes) {
-    let Some(mark) = &member.mark else { return };
+/// What the group led before and leads no more. Labels that a selector still asks for go after it, or it led nowhere meanwhile.
+fn undo_changes(spec: &GroupSpec, member: &MemberView, still_pointed: bool, changes: &mut Changes) {
+    let Some(mark) = member.mark.as_ref().filter(|_| !still_pointed || !spec.pointed.is_empty()) else { return };
     for (key, value) in &mark.undo {
         if led_keys(spec).all(|led| *led != **key) {
             changes.insert(key.clone(), value.clone());
@@ -183,10 +196,8 @@ fn write(
         return;
     }
     let undo = undo_after(spec, member, &changes);
-    let Some(marks) = marks(group, spec, member.mark.as_ref(), undo) else { return };
-    if let MarksWrite::Set(marks) = &marks
-        && !group.is_forward_mark(&member.rv, member.mark.as_ref(), &marks.seat_uid, marks.term)
-    {
+    let Some(marks) = marks(group, spec, undo) else { return };
+    if !group.is_forward_mark(&member.rv, member.mark.as_ref(), &marks) {
         return;
     }
     let at_once = group.writes_at_once();
@@ -209,36 +220,36 @@ fn write(
 fn undo_after(spec: &GroupSpec, member: &MemberView, changes: &Changes) -> Changes {
     let mut undo: Changes = member.mark.as_ref().map(|mark| mark.undo.clone()).unwrap_or_default();
     undo.retain(|key, _| led_keys(spec).any(|led| *led == **key));
-    for key in changes.keys().filter(|key| led_keys(spec).any(|led| *led == ***key)) {
-        let role = spec.role_label.as_ref().filter(|role| role.key == *key);
-        let had = member.labels.contains_key(key);
-        undo.entry(key.clone()).or_insert_with(|| role.filter(|_| had).and_then(|role| role.standby.clone()));
+    let ours = led_keys(spec).filter(|led| changes.contains_key(*led) || wants_role_mark(spec, member, led));
+    for key in ours.map(Arc::<str>::from) {
+        let role = spec.role_label.as_ref().filter(|role| role.key == key);
+        let had = member.labels.contains_key(&key);
+        undo.entry(key).or_insert_with(|| role.filter(|_| had).and_then(|role| role.standby.clone()));
     }
     undo
 }
 
-/// The marks beside a change; `None`: there is no seat to name, and the object carries no marks yet.
-pub(super) fn marks(
-    group: &Group,
-    spec: &GroupSpec,
-    had: Option<&Mark>,
-    undo: Changes,
-) -> Option<MarksWrite> {
+/// Whether a member's role label is ours although nothing of it changes: the active's, whoever wrote it.
+fn wants_role_mark(spec: &GroupSpec, member: &MemberView, key: &str) -> bool {
+    spec.role_label
+        .as_ref()
+        .is_some_and(|role| *role.key == *key && member.labels.get(&role.key) == Some(&role.active))
+}
+
+/// The marks beside a change.
+pub(super) fn marks(group: &Group, spec: &GroupSpec, undo: Changes) -> Option<MarksWrite> {
     if undo.is_empty() {
         return Some(MarksWrite::Clear);
     }
-    let Some((record, marks)) = group.valid_seat() else {
-        return had.is_some().then_some(MarksWrite::Keep);
-    };
-    Some(MarksWrite::Set(Box::new(ProjectionMarks {
-        seat_uid: record.uid.clone(),
+    let seat = group.valid_seat().map(|(record, marks)| MarkedSeat {
+        uid: record.uid.clone(),
         term: marks.term,
         reason: marks.reason,
         since_ms: marks.since_ms,
-        group_uid: marks.group_uid.clone(),
-        orphan: spec.deletion_policy == DeletionPolicy::Orphan,
-        undo,
-    })))
+    });
+    let group_uid = group.view.as_ref()?.uid.clone();
+    let orphan = spec.deletion_policy == DeletionPolicy::Orphan;
+    Some(MarksWrite::Set(Box::new(ProjectionMarks { seat, group_uid, orphan, undo })))
 }
 
 pub(super) fn note_written(

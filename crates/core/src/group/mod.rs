@@ -21,7 +21,7 @@ mod projected;
 mod slices;
 mod tell;
 
-use crate::action::{Action, ProbeTarget, Ticket};
+use crate::action::{Action, MarksWrite, ProbeTarget, Ticket};
 use crate::brake::Brake;
 use crate::health::Health;
 use crate::ids::{GroupKey, Now, Rv, Term, Uid};
@@ -256,10 +256,12 @@ impl Group {
         mark.is_some_and(|mark| mark.controller != self.controller)
     }
 
-    /// Whether these marks may be overwritten by a write that follows this seat at this term.
-    fn is_forward_mark(&mut self, rv: &Rv, mark: Option<&Mark>, seat: &Uid, term: Term) -> bool {
-        let Some(stamp) = mark.and_then(|mark| mark.stamp.as_ref()) else { return true };
-        self.is_forward(rv, stamp, false, seat, term)
+    /// Whether marks may be overwritten by these.
+    fn is_forward_mark(&mut self, rv: &Rv, had: Option<&Mark>, write: &MarksWrite) -> bool {
+        let Some(stamp) = had.and_then(|mark| mark.stamp.as_ref()) else { return true };
+        let MarksWrite::Set(marks) = write else { return true };
+        let Some(seat) = &marks.seat else { return true };
+        self.is_forward(rv, stamp, false, &seat.uid, seat.term)
     }
 
     /// An older term never overwrites a newer one. A projection that claims to be newer than the seat, or to follow another

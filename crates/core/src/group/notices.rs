@@ -7,9 +7,12 @@ use crate::ids::{Term, Uid};
 use crate::notice::{Delivered, Delivery, NoticeSpec, Notification, Role};
 use crate::spec::{GroupSpec, Handover};
 use crate::view::{Family, MemberView, NodeState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Added to the interval once the deadline is over, towards those the new active waits for.
+const AWAITED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Who is told what: member, role, and which of the spec's notices.
 type Key = (Uid, Role, usize);
@@ -20,6 +23,8 @@ pub(super) struct Notices {
     at: Option<(Uid, Term)>,
     spec: Vec<NoticeSpec>,
     sent: BTreeMap<Key, Progress>,
+    /// Whose acknowledgement the new active waits for.
+    awaited: BTreeSet<Uid>,
 }
 
 /// How far one notice to one member has come.
@@ -39,7 +44,7 @@ struct Progress {
 pub(super) fn refresh(group: &mut Group, spec: &GroupSpec) {
     let at = group.valid_seat().map(|(record, marks)| (record.uid.clone(), marks.term));
     if at.is_some() && (group.notices.at != at || group.notices.spec != spec.notify) {
-        group.notices = Notices { at, spec: spec.notify.clone(), sent: BTreeMap::new() };
+        group.notices = Notices { at, spec: spec.notify.clone(), ..Notices::default() };
     }
 }
 
@@ -54,6 +59,7 @@ pub(super) fn project(
         return;
     }
     let Some(term) = group.valid_seat().map(|(_, marks)| marks.term) else { return };
+    group.notices.awaited = awaited(group, spec).into_iter().map(|one| one.uid).collect();
     let members: Vec<MemberView> = group.all_members().cloned().collect();
     for member in members {
         let Some(role) = role_of(group, served, &member) else { continue };
@@ -94,16 +100,19 @@ fn role_of(group: &Group, served: &Served, member: &MemberView) -> Option<Role> 
 /// Whether a try is due; asks to be stepped when the next one is.
 fn is_due(group: &mut Group, now: Duration, key: Key, notice: &NoticeSpec, term: Term) -> bool {
     let done = was_delivered(group, &key.0, key.1, term);
+    let awaited = key.1 == Role::Standby && group.notices.awaited.contains(&key.0);
     let progress =
         group.notices.sent.entry(key).or_insert_with(|| Progress { closed: done, ..Progress::default() });
     if progress.closed || progress.under_way.is_some() {
         return false;
     }
-    if progress.begun.is_some_and(|begun| now >= begun + notice.deadline) {
+    let over = progress.begun.is_some_and(|begun| now >= begun + notice.deadline);
+    if over && !awaited {
         progress.closed = true;
         return false;
     }
-    let at = progress.next_at;
+    // Whom the new active waits for is asked on, though not as often.
+    let at = if over { progress.next_at + AWAITED_INTERVAL } else { progress.next_at };
     if now < at {
         group.wake_at(at);
         return false;
@@ -192,6 +201,16 @@ fn is_dead(group: &Group, uid: &Uid) -> bool {
 }
 
 fn has_acknowledged(group: &Group, spec: &GroupSpec, uid: &Uid) -> bool {
+    let told =
+        |had: &Delivered| had.uid == *uid && had.role == Role::Standby && had.acknowledged == Some(true);
+    let term = group.valid_seat().map(|(_, marks)| marks.term);
+    if group
+        .view
+        .as_ref()
+        .is_some_and(|view| view.delivered.iter().any(|had| told(had) && Some(had.term) == term))
+    {
+        return true; // to another replica
+    }
     let mut answers = spec
         .notify
         .iter()
@@ -199,6 +218,6 @@ fn has_acknowledged(group: &Group, spec: &GroupSpec, uid: &Uid) -> bool {
         .filter(|(_, notice)| notice.is_acknowledged() && notice.roles.contains(&Role::Standby));
     answers.all(|(index, _)| {
         let progress = group.notices.sent.get(&(uid.clone(), Role::Standby, index));
-        progress.is_some_and(|progress| progress.acknowledged || progress.tries == 0 && progress.closed)
+        progress.is_some_and(|progress| progress.acknowledged)
     })
 }

@@ -104,11 +104,6 @@ impl Slot {
         self.lately.len() >= MOST_WRITES
     }
 
-    /// Whether a write waits for its answer.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.under_way.is_some()
-    }
-
     /// Since when the object has not been as it should be.
     pub(super) fn wrong_since(&self) -> Option<Duration> {
         self.wrong_since

@@ -7,7 +7,7 @@ use super::Group;
 use super::labels;
 use super::pace::Slot;
 use super::slices::{Served, Trouble};
-use crate::action::{Action, MarkedWrite, MarksWrite, Ticket};
+use crate::action::{Action, MarkedWrite, Ticket};
 use crate::ids::Uid;
 use crate::labels::MEMBER_LABEL;
 use crate::observation::WriteError;
@@ -47,7 +47,7 @@ pub(super) fn project(
             _ if selecting.mark.as_ref().is_some_and(|mark| !mark.undo.is_empty()) => own_selector(selecting),
             _ => continue,
         };
-        if wanted == selecting.selector {
+        if wanted == selecting.selector && is_stamped(group, selecting) {
             if let Some(until) = group.pointers.slots.get_mut(&service.name).and_then(|slot| slot.settle(now))
             {
                 group.wake_at(until);
@@ -56,6 +56,13 @@ pub(super) fn project(
             write(group, spec, now, &service.name, selecting, &wanted, actions);
         }
     }
+}
+
+/// Whether the marks of a pointer say the present term: the seat may have been put right since.
+fn is_stamped(group: &Group, service: &SelectingService) -> bool {
+    let seat = group.valid_seat().map(|(record, marks)| (record.uid.clone(), marks.term));
+    let pointed = service.selector.contains_key(MEMBER_LABEL);
+    !pointed || seat.is_none() || service.mark.as_ref().and_then(|mark| mark.stamp.clone()) == seat
 }
 
 /// The selector as its user wrote it.
@@ -127,10 +134,8 @@ fn write(
             undo.insert(role.key.clone(), users);
         }
     }
-    let Some(marks) = labels::marks(group, spec, service.mark.as_ref(), undo) else { return };
-    if let MarksWrite::Set(marks) = &marks
-        && !group.is_forward_mark(&service.rv, service.mark.as_ref(), &marks.seat_uid, marks.term)
-    {
+    let Some(marks) = labels::marks(group, spec, undo) else { return };
+    if !group.is_forward_mark(&service.rv, service.mark.as_ref(), &marks) {
         return;
     }
     let at_once = group.writes_at_once();
@@ -193,6 +198,11 @@ pub(super) fn note_read(group: &mut Group, service: &Arc<str>, stored: Selecting
     {
         **had = stored;
     }
+}
+
+/// Whether some Service still points to a member.
+pub(super) fn points(group: &Group) -> bool {
+    pointed_uid(group).is_some()
 }
 
 /// Whom the pointers name: where nobody holds the seat, no reason to move traffic.

@@ -1,10 +1,13 @@
 //! What must hold of every write a group asks for, judged by the world as it is.
 
 use super::world::World;
-use hotstandby_core::action::{Action, Precondition, SeatWrite};
+use hotstandby_core::action::{Action, MarkedWrite, MarksWrite, MemberRef, Precondition, SeatWrite};
 use hotstandby_core::ids::{Term, Uid};
+use hotstandby_core::labels::MEMBER_LABEL;
+use hotstandby_core::notice::Role;
 use hotstandby_core::reason::Reason;
-use hotstandby_core::view::SliceContent;
+use hotstandby_core::view::{Mark, MemberView, SliceContent};
+use std::sync::Arc;
 
 /// Everything that is wrong with this action. `live`: nothing is held back, so what was read is what is.
 pub(super) fn check(world: &World, action: &Action, live: bool) -> Vec<String> {
@@ -27,8 +30,78 @@ pub(super) fn check(world: &World, action: &Action, live: bool) -> Vec<String> {
             }
             wrong
         }
+        Action::LabelPod { pod, write, .. } => label(world, pod, write, live),
+        Action::PointService { service, write, .. } => pointer(world, service, write),
+        Action::Notify { notice, .. } => {
+            let holds = world.seat.as_ref().and_then(|seat| seat.sealed()).is_some_and(|marks| {
+                (marks.holder_uid == notice.to.uid) == (notice.role == Role::Active)
+                    && marks.term == notice.term
+            });
+            let wrong = (live && !holds && world.followed().is_none()).then(|| {
+                format!(
+                    "{} is told it is {} at term {}, and is not",
+                    notice.to.name,
+                    notice.role.as_str(),
+                    notice.term
+                )
+            });
+            wrong.into_iter().collect()
+        }
         _ => Vec::new(),
     }
+}
+
+fn label(world: &World, pod: &MemberRef, write: &MarkedWrite, live: bool) -> Vec<String> {
+    let mut wrong = marks(world, write, world.pod_by_uid(&pod.uid).and_then(|pod| pod.mark.as_ref()));
+    let role = world.group.spec.as_ref().ok().and_then(|spec| spec.role_label.as_ref());
+    let Some(role) = role else { return wrong };
+    let promotes = write.changes.get(&role.key) == Some(&Some(role.active.clone()));
+    if promotes && !held(world, write, &pod.uid) {
+        wrong.push(format!("I1: {} is labelled active for a seat that it did not hold", pod.name));
+    }
+    let carries =
+        |other: &&MemberView| other.uid != pod.uid && other.labels.get(&role.key) == Some(&role.active);
+    if let Some(other) = world.pods.values().find(carries).filter(|_| promotes && live) {
+        wrong.push(format!("I1: {} is labelled active beside {}", pod.name, other.name));
+    }
+    wrong
+}
+
+fn pointer(world: &World, service: &Arc<str>, write: &MarkedWrite) -> Vec<String> {
+    let found = world.services.iter().find(|other| other.name == *service);
+    let mark = found.and_then(|found| found.found.selecting()).and_then(|found| found.mark.as_ref());
+    let mut wrong = marks(world, write, mark);
+    if let Some(Some(uid)) = write.changes.get(MEMBER_LABEL)
+        && !held(world, write, &Uid::from(&**uid))
+    {
+        wrong.push(format!("I1: {service} points to {uid} for a seat that it did not hold"));
+    }
+    wrong
+}
+
+/// Whether this pod held the seat that the write names, at its term.
+fn held(world: &World, write: &MarkedWrite, uid: &Uid) -> bool {
+    let MarksWrite::Set(marks) = &write.marks else { return false };
+    marks.seat.as_ref().is_some_and(|seat| {
+        world.held.get(&(seat.uid.clone(), seat.term)) == Some(uid)
+            || world.held_uncounted.contains(&(seat.uid.clone(), uid.clone()))
+    })
+}
+
+/// What is wrong with the marks of a write over these.
+fn marks(world: &World, write: &MarkedWrite, had: Option<&Mark>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let Some(had) = had else { return wrong };
+    if *had.controller != *super::world::CONTROLLER {
+        wrong.push("I7: the object is another controller's".into());
+    }
+    if let (MarksWrite::Set(marks), Some((seat, term))) = (&write.marks, &had.stamp)
+        && let Some(now) = marks.seat.as_ref().filter(|now| now.uid == *seat && now.term < *term)
+        && world.followed().is_none()
+    {
+        wrong.push(format!("I3: marks go back from term {term} to {}", now.term));
+    }
+    wrong
 }
 
 /// Others set their own term back: the record says so.

@@ -5,6 +5,7 @@ use super::print;
 use super::probing::Behaviour;
 use super::session::{Echo, Failure, Session};
 use super::words::{Words, duration};
+use hotstandby_core::notice::Delivery;
 use hotstandby_core::observation::Observation;
 use hotstandby_core::seat::SeatState;
 use hotstandby_core::view::ServiceFound;
@@ -40,10 +41,21 @@ fn show(session: &mut Session, verb: &str) -> Result<bool, String> {
         }
         "live" => {
             let mut lines = vec![print::seat(session.world.seat.as_ref())];
+            let name_of = |uid: &hotstandby_core::ids::Uid| session.name_of(uid);
             for service in &session.world.services {
-                if let ServiceFound::Usable(usable) = &service.found {
-                    lines.extend(usable.own.values().map(print::slice));
+                match &service.found {
+                    ServiceFound::Usable(usable) => lines.extend(usable.own.values().map(print::slice)),
+                    ServiceFound::Selecting(selecting) => {
+                        let marked = if selecting.mark.is_some() { " marked" } else { "" };
+                        let selector = print::pairs(&selecting.selector, &name_of);
+                        lines.push(format!("selector {} {selector}{marked}", service.name));
+                    }
+                    _ => {}
                 }
+            }
+            for pod in session.world.pods.values().filter(|pod| !pod.labels.is_empty()) {
+                let marked = if pod.mark.is_some() { " marked" } else { "" };
+                lines.push(format!("pod {} {}{marked}", pod.name, print::pairs(&pod.labels, &name_of)));
             }
             session.out.push_str(&(lines.join("\n") + "\n"));
         }
@@ -82,6 +94,13 @@ fn act(session: &mut Session, verb: &str, mut words: Words) -> Result<(), String
             };
         }
         "fail" => fail(session, &mut words)?,
+        "hear" => {
+            session.hears = match &*words.next()? {
+                "sent" => Ok(Delivery::Sent),
+                "acknowledged" => Ok(Delivery::Acknowledged),
+                other => Err(other.into()),
+            };
+        }
         "peers" => session.veto = words.value("veto").map(Into::into),
         "probe" => probe(session, &mut words)?,
         "probing" => {
@@ -151,6 +170,9 @@ fn fail(session: &mut Session, words: &mut Words) -> Result<(), String> {
         "seat" => &mut session.seat_failures,
         "slice" => &mut session.slice_failures,
         "read" => &mut session.read_failures,
+        "label" => &mut session.label_failures,
+        "pointer" => &mut session.pointer_failures,
+        "deletion" => &mut session.deletion_failures,
         other => return Err(format!("{other} cannot fail")),
     };
     let failure = match &*words.next()? {

@@ -5,14 +5,17 @@ use super::words::Words;
 use super::world::CONTROLLER;
 use hotstandby_core::follow::HolderNames;
 use hotstandby_core::ids::Term;
+use hotstandby_core::notice::{NoticeBy, NoticeSpec, Role};
 use hotstandby_core::reason::Reason;
 use hotstandby_core::spec::{
-    Election, Electors, Failback, FollowSpec, GroupSpec, OrderBy, PortRef, ProbeKind, SpecError,
-    WhenNoCandidate,
+    Election, Electors, Failback, FollowSpec, GroupSpec, Handover, OldActive, OrderBy, PortRef, ProbeKind,
+    RoleLabel, SpecError, WhenNoCandidate,
 };
 use hotstandby_core::view::{
-    Family, MemberView, NodeState, Phase, Protocol, ServiceFound, ServicePort, ServiceView,
+    Family, Mark, MemberView, NodeState, Phase, Protocol, SelectingService, ServiceFound, ServicePort,
+    ServiceView,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Runs the command if it changes an object.
@@ -90,11 +93,17 @@ fn reason(text: Option<String>, default: Reason) -> Result<Reason, String> {
 fn setup(session: &mut Session, words: &mut Words) -> Result<(), String> {
     let pods: usize = words.next()?.parse().map_err(|_| "setup NUMBER")?;
     let bare = words.flag("bare");
+    let selector = words.value("selector");
     group(session, words)?;
     let services = spec_of(session)?.services.clone();
     for name in services {
-        let usable = session.world.new_service(&name);
-        session.world.services.push(ServiceView { name, found: ServiceFound::Usable(Box::new(usable)) });
+        let found = match &selector {
+            Some(selector) => {
+                ServiceFound::Selecting(Box::new(session.world.new_selecting(&name, selector)?))
+            }
+            None => ServiceFound::Usable(Box::new(session.world.new_service(&name))),
+        };
+        session.world.services.push(ServiceView { name, found });
     }
     for number in 0..pods {
         let pod = session.world.new_pod(&format!("web-{number}"));
@@ -158,6 +167,7 @@ fn group(session: &mut Session, words: &mut Words) -> Result<(), String> {
             _ => Election::Others(FollowSpec { by, lease, holder }),
         };
     }
+    roles(&mut spec, words)?;
     let bad = words.flag("bad");
     let paused = words.flag("paused");
     let resumed = words.flag("resumed");
@@ -180,6 +190,57 @@ fn group(session: &mut Session, words: &mut Words) -> Result<(), String> {
         spec.check().map(|()| Arc::new(spec))
     };
     Ok(())
+}
+
+/// `role=KEY:ACTIVE[:STANDBY] or none`, `pointed=SERVICE,… or none`, `notify=…`, `old-active=Delete or Keep`, `delete-critical`,
+/// `strict`, `orphan`.
+fn roles(spec: &mut GroupSpec, words: &mut Words) -> Result<(), String> {
+    let in_selectors = words.flag("role-in-selectors");
+    if let Some(role) = words.value("role") {
+        let mut parts = role.split(':');
+        let (key, active, standby) = (parts.next(), parts.next(), parts.next());
+        spec.role_label = key.zip(active).map(|(key, active)| RoleLabel {
+            key: key.into(),
+            active: active.into(),
+            standby: standby.map(Into::into),
+            in_selectors,
+        });
+    }
+    if let Some(pointed) = words.value("pointed") {
+        spec.pointed = pointed.split(',').filter(|name| *name != "none").map(Into::into).collect();
+    }
+    if let Some(notices) = words.value("notify") {
+        spec.notify = notices.split(',').map(notice_spec).collect::<Result<_, _>>()?;
+    }
+    if let Some(old) = words.value("old-active") {
+        spec.old_active = if old == "Delete" { OldActive::Delete } else { OldActive::Keep };
+    }
+    spec.delete_critical |= words.flag("delete-critical");
+    if words.flag("strict") {
+        spec.handover = Handover::Strict;
+    }
+    Ok(())
+}
+
+/// `udp:PORT:TEXT[:ack][:both]` or `http:PORT:PATH[:both]`
+fn notice_spec(text: &str) -> Result<NoticeSpec, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let [kind, port, what, flags @ ..] = parts.as_slice() else { return Err(format!("{text} is no notice")) };
+    let port = port.parse().map_err(|_| "no port")?;
+    let by = if *kind == "udp" {
+        NoticeBy::Udp { port, message: (*what).into() }
+    } else {
+        NoticeBy::Http { port, path: (*what).into(), tls: false }
+    };
+    let roles = if flags.contains(&"both") { vec![Role::Active, Role::Standby] } else { vec![Role::Active] };
+    Ok(NoticeSpec {
+        by,
+        roles,
+        acknowledge: flags.contains(&"ack"),
+        interval: std::time::Duration::from_millis(200),
+        timeout: std::time::Duration::from_millis(500),
+        deadline: std::time::Duration::from_secs(1),
+    })
 }
 
 fn probe_kind(text: &str) -> Result<ProbeKind, String> {
@@ -254,6 +315,22 @@ fn pod(session: &mut Session, words: &mut Words) -> Result<(), String> {
     if let Some(instance) = words.value("critical") {
         pod.critical_terminated = (instance != "none").then(|| instance.into());
     }
+    while let Some(label) = words.value("label") {
+        let (key, value) = label.split_once('=').ok_or("label=KEY=VALUE")?;
+        if value.is_empty() {
+            pod.labels.remove(key)
+        } else {
+            pod.labels.insert(key.into(), value.into())
+        };
+    }
+    if let Some(controller) = words.value("marked-by") {
+        pod.mark = Some(Mark { controller: controller.into(), stamp: None, undo: BTreeMap::new() });
+    }
+    if let (Some(term), Some(seat)) = (words.number("stamped")?, &world.seat) {
+        let stamp = Some((seat.uid.clone(), Term(term)));
+        pod.mark = Some(Mark { controller: CONTROLLER.into(), stamp, undo: BTreeMap::new() });
+    }
+    pod.stateful |= words.flag("stateful");
     pod.mesh = words.value("mesh").map(|_| "istio").or(pod.mesh);
     if let Some(port) = words.value("port") {
         let (name, number) = port.split_once(':').ok_or("port=NAME:NUMBER")?;
@@ -290,8 +367,8 @@ fn service(session: &mut Session, words: &mut Words) -> Result<(), String> {
     let name: Arc<str> = words.next()?.into();
     let at = session.world.services.iter().position(|service| service.name == name);
     let had = at.map(|at| session.world.services.remove(at).found);
-    let mut usable = match had {
-        Some(ServiceFound::Usable(usable)) => *usable,
+    let mut usable = match &had {
+        Some(ServiceFound::Usable(usable)) => (**usable).clone(),
         _ => session.world.new_service(&name),
     };
     if let Some(ports) = words.value("port") {
@@ -304,10 +381,31 @@ fn service(session: &mut Session, words: &mut Words) -> Result<(), String> {
     if let Some(foreign) = words.value("foreign") {
         usable.foreign = if foreign == "none" { Vec::new() } else { vec![foreign.into()] };
     }
+    if let (Some(controller), Some(ServiceFound::Selecting(had))) = (words.value("marked-by"), &had) {
+        let mark = Some(Mark { controller: controller.into(), stamp: None, undo: BTreeMap::new() });
+        let rv = session.world.next_rv();
+        let found = ServiceFound::Selecting(Box::new(SelectingService { mark, rv, ..(**had).clone() }));
+        session.world.services.insert(at.unwrap_or_default(), ServiceView { name, found });
+        return Ok(());
+    }
     let claimed = words.value("claimed-by").map(|other| ServiceFound::ClaimedBy(other.into()));
     let found = match words.rest().first().map(String::as_str) {
         Some("missing") => ServiceFound::Missing,
-        Some("selector") => ServiceFound::HasSelector,
+        Some("selector") => {
+            let selector = words.value("selector").unwrap_or_else(|| "app=web".into());
+            let fresh = session.world.new_selecting(&name, &selector)?;
+            // The same Service, with what its user wrote anew: our marks stay, our keys go.
+            let had = had.as_ref().and_then(ServiceFound::selecting);
+            let kept = had.map_or_else(
+                || fresh.clone(),
+                |had| SelectingService {
+                    selector: fresh.selector.clone(),
+                    rv: fresh.rv.clone(),
+                    ..had.clone()
+                },
+            );
+            ServiceFound::Selecting(Box::new(kept))
+        }
         Some("external") => ServiceFound::ExternalName,
         Some("usable") | None => claimed.unwrap_or(ServiceFound::Usable(Box::new(usable))),
         Some(other) => return Err(format!("{other} is no Service state")),

@@ -1,12 +1,18 @@
 //! Actions and status as short lines.
 
-use hotstandby_core::action::{Action, Change, Precondition, ProbeTarget, WireProbe};
+use hotstandby_core::action::{
+    Action, Change, MarkedWrite, MarksWrite, Precondition, ProbeTarget, WireProbe,
+};
 use hotstandby_core::conditions::{ConditionType, Status};
 use hotstandby_core::ids::Uid;
+use hotstandby_core::labels::MEMBER_LABEL;
+use hotstandby_core::notice::{NoticeBy, Notification};
 use hotstandby_core::report::Report;
 use hotstandby_core::seat::SeatRecord;
 use hotstandby_core::view::{Protocol, SliceContent, SliceView};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An action as one line; `None` for those that are shown on request only.
@@ -23,6 +29,15 @@ pub(super) fn action(action: &Action, name_of: impl Fn(&Uid) -> String, now: Dur
             let (verb, family) = (verb(precondition), family.suffix());
             format!("{verb} slice {service}/{family} {}", self::content(content))
         }
+        Action::LabelPod { pod, write, .. } => format!("label {} {}", pod.name, marked(write, &name_of)),
+        Action::PointService { service, write, .. } => {
+            format!("selector {service} {}", marked(write, &name_of))
+        }
+        Action::DeletePod { pod, grace_seconds, .. } => match grace_seconds {
+            Some(seconds) => format!("delete pod {} within {seconds}s", pod.name),
+            None => format!("delete pod {}", pod.name),
+        },
+        Action::Notify { notice, .. } => format!("notify {}", self::notice(notice)),
         Action::ProbeAt { uid, at } if *at <= now => format!("probe {} now", name_of(uid)),
         Action::ProbeAt { uid, at } => format!("probe {} in {:?}", name_of(uid), *at - now),
         Action::AskPeers { uid, .. } => format!("ask peers about {}", name_of(uid)),
@@ -34,6 +49,48 @@ pub(super) fn action(action: &Action, name_of: impl Fn(&Uid) -> String, now: Dur
         Action::Completed(change) => completed(change),
     };
     Some(line)
+}
+
+/// Changes of labels or of a selector; `@web-0` is that pod's UID.
+fn marked(write: &MarkedWrite, name_of: &impl Fn(&Uid) -> String) -> String {
+    let change = |(key, value): (&Arc<str>, &Option<Arc<str>>)| match value {
+        Some(value) if **key == *MEMBER_LABEL => format!("member=@{}", name_of(&Uid::from(&**value))),
+        Some(value) => format!("{key}={value}"),
+        None if **key == *MEMBER_LABEL => "-member".to_owned(),
+        None => format!("-{key}"),
+    };
+    let changes: Vec<String> = write.changes.iter().map(change).collect();
+    let marks = match &write.marks {
+        MarksWrite::Keep => " marks kept".to_owned(),
+        MarksWrite::Clear => " marks gone".to_owned(),
+        MarksWrite::Set(marks) => match &marks.seat {
+            Some(seat) => format!(" term={}", seat.term),
+            None => " before any term".to_owned(),
+        },
+    };
+    if changes.is_empty() { format!("marks{marks}") } else { changes.join(" ") + &marks }
+}
+
+fn notice(notice: &Notification) -> String {
+    let (to, role, term) = (&notice.to.name, notice.role.as_str(), notice.term);
+    match &notice.by {
+        NoticeBy::Udp { port, message } => {
+            format!("{to} udp {port} {:?} {role} term={term}", notice.text(message))
+        }
+        NoticeBy::Http { port, path, .. } => format!("{to} http {port} {path} {role} term={term}"),
+    }
+}
+
+/// Labels or a selector as they stand.
+pub(super) fn pairs(pairs: &BTreeMap<Arc<str>, Arc<str>>, name_of: &impl Fn(&Uid) -> String) -> String {
+    let pair = |(key, value): (&Arc<str>, &Arc<str>)| {
+        if **key == *MEMBER_LABEL {
+            format!("member=@{}", name_of(&Uid::from(&**value)))
+        } else {
+            format!("{key}={value}")
+        }
+    };
+    pairs.iter().map(pair).collect::<Vec<_>>().join(",")
 }
 
 const fn verb(precondition: &Precondition) -> &'static str {
@@ -119,6 +176,17 @@ pub(super) fn report(report: &Report) -> String {
         }
         if let Some(error) = &member.last_error {
             let _ = write!(text, " error={error:?}");
+        }
+        if let Some(told) = &member.delivered {
+            let _ = write!(text, " told={} term={} tries={}", told.role.as_str(), told.term, told.tries);
+            match (told.acknowledged, &told.error) {
+                (Some(true), _) => text.push_str(" acknowledged"),
+                (_, Some(error)) => {
+                    let _ = write!(text, " failed={error:?}");
+                }
+                (Some(false), None) => text.push_str(" unacknowledged"),
+                (None, None) => {}
+            }
         }
         text.push('\n');
     }

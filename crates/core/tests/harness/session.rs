@@ -6,6 +6,7 @@ use super::{checks, print};
 use hotstandby_core::action::{Action, MemberRef, Ticket};
 use hotstandby_core::group::Group;
 use hotstandby_core::ids::{GroupKey, Now, Uid};
+use hotstandby_core::notice::Delivery;
 use hotstandby_core::observation::{Live, Observation, WriteError};
 use hotstandby_core::seat::SeatState;
 use std::collections::VecDeque;
@@ -49,6 +50,11 @@ pub(super) struct Session {
     pub(super) seat_failures: VecDeque<Failure>,
     pub(super) slice_failures: VecDeque<Failure>,
     pub(super) read_failures: VecDeque<Failure>,
+    pub(super) label_failures: VecDeque<Failure>,
+    pub(super) pointer_failures: VecDeque<Failure>,
+    pub(super) deletion_failures: VecDeque<Failure>,
+    /// What becomes of notices.
+    pub(super) hears: Result<Delivery, Arc<str>>,
     pub(super) probing: Probing,
     pub(super) deadline: Option<Duration>,
     /// Actions since the last command that a silent group would not ask for.
@@ -74,6 +80,10 @@ impl Session {
             seat_failures: VecDeque::new(),
             slice_failures: VecDeque::new(),
             read_failures: VecDeque::new(),
+            label_failures: VecDeque::new(),
+            pointer_failures: VecDeque::new(),
+            deletion_failures: VecDeque::new(),
+            hears: Ok(Delivery::Sent),
             probing: Probing::default(),
             deadline: None,
             noise: 0,
@@ -86,6 +96,8 @@ impl Session {
         if let Some(report) = self.group.last_report() {
             self.world.group.answered.clone_from(&report.switchover);
             self.world.group.status_term = report.term.or(self.world.group.status_term);
+            let told = report.members.iter().filter_map(|member| member.delivered.clone());
+            self.world.group.delivered = told.collect();
         }
         self.group = new_group();
         self.pending.clear();
@@ -287,6 +299,47 @@ impl Session {
                 if self.echo == Echo::After {
                     self.see_services();
                 }
+            }
+            Action::LabelPod { ticket, pod, rv, write } => {
+                let failure = self.label_failures.pop_front();
+                let outcome = apply(failure, || self.world.label_pod(&pod, &rv, &write));
+                self.report_failure(outcome.as_ref().err(), failure);
+                if matches!(outcome, Err(WriteError::Conflict | WriteError::Unknown(_))) {
+                    let found = self.world.pod_by_uid(&pod.uid).cloned().map(Box::new);
+                    self.observe(Observation::PodRead { uid: pod.uid.clone(), pod: found });
+                }
+                let outcome = outcome.map(Box::new);
+                self.observe(Observation::PodLabelled { ticket, uid: pod.uid, outcome });
+                if self.echo == Echo::After {
+                    self.see_pods();
+                }
+            }
+            Action::PointService { ticket, service, rv, write, .. } => {
+                let failure = self.pointer_failures.pop_front();
+                let outcome = apply(failure, || self.world.point_service(&service, &rv, &write));
+                self.report_failure(outcome.as_ref().err(), failure);
+                if matches!(outcome, Err(WriteError::Conflict | WriteError::Unknown(_))) {
+                    let found = self.world.selecting(&service).cloned().map(Box::new);
+                    self.observe(Observation::ServiceRead { service: service.clone(), found });
+                }
+                let outcome = outcome.map(Box::new);
+                self.observe(Observation::ServicePointed { ticket, service, outcome });
+                if self.echo == Echo::After {
+                    self.see_services();
+                }
+            }
+            Action::DeletePod { ticket, pod, rv, grace_seconds } => {
+                let failure = self.deletion_failures.pop_front();
+                let outcome = apply(failure, || self.world.delete_pod(&pod, &rv, grace_seconds));
+                self.report_failure(outcome.as_ref().err(), failure);
+                self.observe(Observation::PodDeleted { ticket, uid: pod.uid, outcome });
+                if self.echo == Echo::After {
+                    self.see_pods();
+                }
+            }
+            Action::Notify { ticket, .. } => {
+                let outcome = self.hears.clone();
+                self.observe(Observation::Notified { ticket, outcome });
             }
             Action::ProbeAt { .. } | Action::Tell(_) | Action::Publish(_) | Action::Completed(_) => {}
         }

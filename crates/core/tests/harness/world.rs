@@ -1,14 +1,14 @@
 //! The world as it is: live objects, and a small API server that checks preconditions.
 
-use hotstandby_core::action::{Precondition, SeatWrite};
+use hotstandby_core::action::{MarkedWrite, MarksWrite, MemberRef, Precondition, SeatWrite};
 use hotstandby_core::ids::{Rv, Term, Uid};
 use hotstandby_core::observation::{GroupView, WriteError};
 use hotstandby_core::reason::Reason;
 use hotstandby_core::seat::{SeatMarks, SeatRecord};
 use hotstandby_core::spec::{GroupSpec, PortRef};
 use hotstandby_core::view::{
-    Family, MemberView, NodesView, Phase, Protocol, ServiceFound, ServicePort, ServiceView, SliceContent,
-    SliceView, UsableService,
+    Family, Mark, MemberView, NodesView, Phase, Protocol, SelectingService, ServiceFound, ServicePort,
+    ServiceView, SliceContent, SliceView, UsableService,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +18,27 @@ use std::time::Duration;
 pub(super) const CONTROLLER: &str = "hotstandby.dev/controller";
 /// Unix time at the replica's start: a first term made here is 1000.
 const START_MS: i64 = (1_577_836_800 + 1000) * 1000;
+
+fn apply(pairs: &mut BTreeMap<Arc<str>, Arc<str>>, mark: &mut Option<Mark>, write: &MarkedWrite) {
+    for (key, value) in &write.changes {
+        match value {
+            Some(value) => pairs.insert(key.clone(), value.clone()),
+            None => pairs.remove(key),
+        };
+    }
+    match &write.marks {
+        MarksWrite::Keep => {}
+        MarksWrite::Clear => *mark = None,
+        MarksWrite::Set(marks) => {
+            let stamp = mark.take().and_then(|mark| mark.stamp);
+            *mark = Some(Mark {
+                controller: CONTROLLER.into(),
+                stamp: marks.seat.as_ref().map(|seat| (seat.uid.clone(), seat.term)).or(stamp),
+                undo: marks.undo.clone(),
+            });
+        }
+    }
+}
 
 /// All live objects of one group.
 pub(super) struct World {
@@ -56,6 +77,7 @@ impl World {
             switchover: None,
             answered: None,
             status_term: None,
+            delivered: Vec::new(),
         };
         Self {
             mono: Duration::from_secs(1),
@@ -112,7 +134,22 @@ impl World {
             critical_terminated: None,
             mesh: None,
             named_ports: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            mark: None,
+            stateful: false,
         }
+    }
+
+    pub(super) fn new_selecting(&mut self, name: &str, selector: &str) -> Result<SelectingService, String> {
+        let pairs = selector.split(',').map(|pair| pair.split_once('=').ok_or("selector=KEY=VALUE,…"));
+        let selector = pairs.map(|pair| pair.map(|(key, value)| (key.into(), value.into())));
+        Ok(SelectingService {
+            uid: self.next_uid(&format!("{name}-")),
+            rv: self.next_rv(),
+            ports: self.new_service(name).ports,
+            selector: selector.collect::<Result<_, _>>()?,
+            mark: None,
+        })
     }
 
     pub(super) fn new_service(&mut self, name: &str) -> UsableService {
@@ -165,6 +202,7 @@ impl World {
                 term: write.term,
                 reason: write.reason,
                 since_ms: write.since_ms,
+                previous: write.previous.clone(),
             }),
             controller: Some(controller.into()),
             followed: None,
@@ -218,6 +256,62 @@ impl World {
         Ok(view)
     }
 
+    /// A write of labels, checked like the API server does.
+    pub(super) fn label_pod(
+        &mut self,
+        pod: &MemberRef,
+        rv: &Rv,
+        write: &MarkedWrite,
+    ) -> Result<MemberView, WriteError> {
+        let next = self.next_rv();
+        let stored = self.pods.get_mut(&pod.name).filter(|had| had.uid == pod.uid && had.rv == *rv);
+        let stored = stored.ok_or(WriteError::Conflict)?;
+        stored.rv = next;
+        apply(&mut stored.labels, &mut stored.mark, write);
+        Ok(stored.clone())
+    }
+
+    /// A write of a selector, checked like the API server does.
+    pub(super) fn point_service(
+        &mut self,
+        name: &Arc<str>,
+        rv: &Rv,
+        write: &MarkedWrite,
+    ) -> Result<SelectingService, WriteError> {
+        let next = self.next_rv();
+        let stored = self.selecting(name).filter(|had| had.rv == *rv).ok_or(WriteError::Conflict)?;
+        stored.rv = next;
+        apply(&mut stored.selector, &mut stored.mark, write);
+        Ok(stored.clone())
+    }
+
+    /// A deletion, checked like the API server does; the pod is gone when its grace is over.
+    pub(super) fn delete_pod(
+        &mut self,
+        pod: &MemberRef,
+        rv: &Rv,
+        grace: Option<u32>,
+    ) -> Result<(), WriteError> {
+        let next = self.next_rv();
+        let stored = self.pods.get_mut(&pod.name).filter(|had| had.uid == pod.uid && had.rv == *rv);
+        let stored = stored.ok_or(WriteError::Conflict)?;
+        (stored.terminating, stored.rv) = (true, next);
+        if grace == Some(0)
+            && let Some(gone) = self.pods.remove(&pod.name)
+        {
+            self.gone_pods.push(gone);
+        }
+        Ok(())
+    }
+
+    pub(super) fn selecting(&mut self, name: &str) -> Option<&mut SelectingService> {
+        let found = self.services.iter_mut().find(|service| *service.name == *name)?;
+        match &mut found.found {
+            ServiceFound::Selecting(selecting) => Some(selecting),
+            _ => None,
+        }
+    }
+
     /// The Lease that the group follows.
     pub(super) fn followed(&self) -> Option<Arc<str>> {
         let spec = self.group.spec.as_ref().ok()?;
@@ -227,8 +321,7 @@ impl World {
     /// Another replica of the same install moves the seat.
     pub(super) fn rival_seat(&mut self, pod: &str, term: Option<u64>, reason: Reason) -> Result<(), String> {
         let holder = self.pods.get(pod).ok_or("no such pod")?;
-        let holder =
-            hotstandby_core::action::MemberRef { name: holder.name.clone(), uid: holder.uid.clone() };
+        let holder = MemberRef { name: holder.name.clone(), uid: holder.uid.clone() };
         let uid = self.seat.as_ref().map(|seat| seat.uid.clone());
         let next = self.seat.as_ref().and_then(|seat| seat.term).map_or(Term(7), Term::next);
         let write = SeatWrite {
@@ -238,6 +331,7 @@ impl World {
             since_ms: self.unix_ms(),
             group_uid: self.group.uid.clone(),
             orphan: false,
+            previous: Vec::new(),
         };
         let uid = uid.unwrap_or_else(|| self.next_uid("s"));
         self.seat = Some(self.seal(&write, uid, CONTROLLER));
