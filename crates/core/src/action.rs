@@ -84,7 +84,7 @@ pub enum Action {
         /// What to write.
         write: MarkedWrite,
     },
-    /// Delete a pod, if it is still this one at this version.
+    /// Delete a pod, if it is still this one at this version, and the seat is still this one at this term.
     DeletePod {
         /// To be named in the answer.
         ticket: Ticket,
@@ -92,10 +92,12 @@ pub enum Action {
         pod: MemberRef,
         /// Its resourceVersion.
         rv: Rv,
+        /// The seat's UID and term that it is deleted by: to be read live, as the pod may hold it again.
+        seat: Option<(Uid, Term)>,
         /// How long it may take to end, in seconds; `None`: what the pod itself allows.
         grace_seconds: Option<u32>,
     },
-    /// Tell a member its role, once.
+    /// Tell a member its role, once, if the seat is still at the notice's term.
     Notify {
         /// To be named in the answer.
         ticket: Ticket,
@@ -159,7 +161,7 @@ pub struct SeatWrite {
     pub group_uid: Uid,
     /// Noted on the object for the sweep.
     pub orphan: bool,
-    /// Who was active before and neither acknowledged that it is no more nor is known to be dead; only where the order is strict.
+    /// Former actives that were not seen put back yet, see [`crate::seat::SeatMarks::previous`].
     pub previous: Vec<MemberRef>,
 }
 

@@ -131,6 +131,8 @@ pub struct Notification {
     pub ip: IpAddr,
     /// Its role.
     pub role: Role,
+    /// The seat by which it has that role: to be read live before it is told to be active.
+    pub seat: Uid,
     /// The term at which it has that role.
     pub term: Term,
     /// How it is sent.
@@ -209,6 +211,7 @@ mod tests {
             to: MemberRef { name: "web-0".into(), uid: "p0".into() },
             ip: std::net::Ipv4Addr::LOCALHOST.into(),
             role: Role::Active,
+            seat: "s".into(),
             term: Term(7),
             by: spec().by,
             acknowledge: false,

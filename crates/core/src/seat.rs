@@ -43,7 +43,8 @@ pub struct SeatMarks {
     pub reason: Reason,
     /// When it did, Unix milliseconds, by the writer's clock: for people.
     pub since_ms: i64,
-    /// Who was active before and must acknowledge or die before this holder is promoted; only where the order is strict.
+    /// Former actives that were not seen put back yet: their role label may still be on its way, or, where the order is strict,
+    /// their acknowledgement. This holder is promoted after them.
     pub previous: Vec<MemberRef>,
 }
 

@@ -5,7 +5,7 @@
 //! write goes out with the seat's UID and resourceVersion as precondition.
 
 use super::decide::{Decision, Intent};
-use super::{Group, disposal, notices, tell};
+use super::{Group, disposal, labels, notices, tell};
 use crate::action::{Action, MemberRef, Precondition, SeatWrite, Ticket};
 use crate::ids::{Now, Term, Uid};
 use crate::observation::WriteError;
@@ -22,7 +22,7 @@ const READ_LASTS: Duration = Duration::from_secs(1);
 const READ_SENT: Duration = Duration::from_secs(3);
 /// Vetoes of peers that are heeded in a row.
 const MOST_VETOES: u32 = 3;
-/// Former actives that are waited for at once.
+/// Former actives that are remembered at once.
 const PREVIOUS_KEPT: usize = 8;
 /// Facts remembered as used.
 const FACTS_KEPT: usize = 64;
@@ -313,14 +313,17 @@ fn write(group: &mut Group, spec: &GroupSpec, now: Now, goal: Goal, actions: &mu
     actions.push(Action::WriteSeat { ticket, precondition, seat });
 }
 
-/// Whom the new active must wait for: the holder it follows, and whoever that one was still waiting for.
+/// Former actives that the next one is promoted after: the holder it follows, and those that one still came after.
 fn previous(group: &Group, spec: &GroupSpec, intent: &Intent) -> Vec<MemberRef> {
-    if spec.handover != Handover::Strict {
+    let strict = spec.handover == Handover::Strict;
+    if !strict && spec.role_label.is_none() {
         return Vec::new();
     }
     let before = group.seat.last_good.as_ref().map(|(_, marks)| marks.previous.clone()).unwrap_or_default();
-    let still = notices::awaited(group, spec);
-    let kept = before.into_iter().filter(|one| group.valid_seat().is_none() || still.contains(one));
+    let (words, labels) = (notices::awaited(group, spec), labels::unfenced(group));
+    let open =
+        |one: &MemberRef| strict && words.contains(one) || spec.role_label.is_some() && labels.contains(one);
+    let kept = before.into_iter().filter(|one| group.valid_seat().is_none() || open(one));
     let mut all: Vec<MemberRef> =
         kept.chain(intent.from.clone()).filter(|one| one.uid != intent.to.uid).collect();
     all.dedup();

@@ -45,6 +45,7 @@ pub(super) fn project(
     let is_doomed = |uid: &Uid| doomed.iter().any(|(member, _)| member.uid == *uid);
     group.disposal.slots.retain(|uid, _| is_doomed(uid));
     let at_once = group.writes_at_once();
+    let seat = group.valid_seat().map(|(record, marks)| (record.uid.clone(), marks.term));
     for (member, grace_seconds) in doomed {
         let turn = group.disposal.slots.entry(member.uid.clone()).or_default().turn(now, at_once);
         if !group.takes(turn) {
@@ -53,7 +54,7 @@ pub(super) fn project(
         let ticket = group.ticket();
         group.disposal.slots.entry(member.uid.clone()).or_default().begin(now, ticket);
         let (pod, rv) = (member_ref(&member), member.rv.clone());
-        actions.push(Action::DeletePod { ticket, pod, rv, grace_seconds });
+        actions.push(Action::DeletePod { ticket, pod, rv, seat: seat.clone(), grace_seconds });
     }
 }
 

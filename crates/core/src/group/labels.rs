@@ -1,12 +1,14 @@
 //! Labels follow the seat: the role label on every member, and the member label that the selector pointer needs.
 //!
 //! Never two with the active's value: the old active's label is seen gone before the new one's is sent. That costs kube-proxy's
-//! second where a Service selects by it; own slices and the selector pointer do not have that price.
+//! second where a Service selects by it; own slices and the selector pointer do not have that price. Two pods have no common
+//! resourceVersion, so a former active is written at the new term in any case (*fenced*): a promotion of it that another replica
+//! sent before then meets a newer version.
 
 use super::pace::Slot;
 use super::slices::Served;
 use super::{Group, pointer};
-use crate::action::{Action, MarkedSeat, MarkedWrite, MarksWrite, ProjectionMarks, Ticket};
+use crate::action::{Action, MarkedSeat, MarkedWrite, MarksWrite, MemberRef, ProjectionMarks, Ticket};
 use crate::ids::Uid;
 use crate::labels::{MEMBER_LABEL, led_keys};
 use crate::observation::WriteError;
@@ -93,6 +95,10 @@ pub(super) fn project(
     let active = active_by(group, served);
     let roles_wait = pointer::is_on_its_way(group, spec, now);
     let still_pointed = pointer::points(group);
+    let fences: BTreeSet<Uid> = match active {
+        Some(Some(_)) if !roles_wait => unfenced(group).into_iter().map(|one| one.uid).collect(),
+        _ => BTreeSet::new(),
+    };
     let members: Vec<MemberView> = group.all_members().cloned().collect();
     for member in members {
         let mut changes = BTreeMap::new();
@@ -102,7 +108,9 @@ pub(super) fn project(
         }
         member_change(spec, &member, &mut changes);
         undo_changes(spec, &member, still_pointed, &mut changes);
-        if changes.is_empty() && !wants_marks(group, spec, &member) {
+        let wants_marks =
+            wants_marks(group, spec, &member) || spec.role_label.is_some() && fences.contains(&member.uid);
+        if changes.is_empty() && !wants_marks {
             settle(group, now, &member.uid);
         } else {
             write(group, spec, now, &member, changes, actions);
@@ -120,6 +128,22 @@ fn wants_marks(group: &Group, spec: &GroupSpec, member: &MemberView) -> bool {
         && member.mark.as_ref().is_none_or(|mark| {
             mark.stamp != Some((record.uid.clone(), marks.term)) || !mark.undo.contains_key(&role.key)
         })
+}
+
+/// Former actives, still there, that were not written at this term: a late promotion of theirs could still be stored.
+pub(super) fn unfenced(group: &Group) -> Vec<MemberRef> {
+    let Some((record, marks)) = group.valid_seat() else { return Vec::new() };
+    let fenced = |member: &MemberView| {
+        let stamp = member.mark.as_ref().and_then(|mark| mark.stamp.as_ref());
+        stamp.is_some_and(|(seat, term)| *seat == record.uid && *term >= marks.term)
+    };
+    let former = |member: &&MemberView| {
+        // Who held a Lease of others before is not on record: then everybody may have.
+        let held = marks.previous.iter().any(|one| one.uid == member.uid) || group.follows().is_some();
+        held && member.uid != marks.holder_uid && !member.phase.is_finished()
+    };
+    let open = group.all_members().filter(former).filter(|member| !fenced(member));
+    open.map(super::decide::member_ref).collect()
 }
 
 fn settle(group: &mut Group, now: Duration, uid: &Uid) {
@@ -156,7 +180,7 @@ fn role_change(
     }
     let ends = member.terminating || member.phase.is_finished();
     let may = if is_active {
-        !wait && carriers(group, role).all(|other| other.uid == member.uid)
+        !wait && carriers(group, role).all(|other| other.uid == member.uid) && unfenced(group).is_empty()
     } else if have == Some(&role.active) {
         !wait
     } else {
@@ -176,7 +200,9 @@ fn member_change(spec: &GroupSpec, member: &MemberView, changes: &mut Changes) {
 
 /// What the group led before and leads no more. Labels that a selector still asks for go after it, or it led nowhere meanwhile.
 fn undo_changes(spec: &GroupSpec, member: &MemberView, still_pointed: bool, changes: &mut Changes) {
-    let Some(mark) = member.mark.as_ref().filter(|_| !still_pointed || !spec.pointed.is_empty()) else { return };
+    let Some(mark) = member.mark.as_ref().filter(|_| !still_pointed || !spec.pointed.is_empty()) else {
+        return;
+    };
     for (key, value) in &mark.undo {
         if led_keys(spec).all(|led| *led != **key) {
             changes.insert(key.clone(), value.clone());
@@ -220,7 +246,9 @@ fn write(
 fn undo_after(spec: &GroupSpec, member: &MemberView, changes: &Changes) -> Changes {
     let mut undo: Changes = member.mark.as_ref().map(|mark| mark.undo.clone()).unwrap_or_default();
     undo.retain(|key, _| led_keys(spec).any(|led| *led == **key));
-    let ours = led_keys(spec).filter(|led| changes.contains_key(*led) || wants_role_mark(spec, member, led));
+    // With nothing changed it is a mark only: of the active, or to fence a former one.
+    let ours = led_keys(spec)
+        .filter(|led| changes.contains_key(*led) || wants_role_mark(spec, member, led) || changes.is_empty());
     for key in ours.map(Arc::<str>::from) {
         let role = spec.role_label.as_ref().filter(|role| role.key == key);
         let had = member.labels.contains_key(&key);

@@ -58,7 +58,10 @@ pub(super) fn project(
     if spec.notify.is_empty() || !group.writes_at_once() || group.seat_in_doubt() {
         return;
     }
-    let Some(term) = group.valid_seat().map(|(_, marks)| marks.term) else { return };
+    let Some((seat, term)) = group.valid_seat().map(|(record, marks)| (record.uid.clone(), marks.term))
+    else {
+        return;
+    };
     group.notices.awaited = awaited(group, spec).into_iter().map(|one| one.uid).collect();
     let members: Vec<MemberView> = group.all_members().cloned().collect();
     for member in members {
@@ -79,7 +82,7 @@ pub(super) fn project(
                 progress.under_way = Some(ticket);
             }
             let (by, acknowledge, timeout) = (notice.by.clone(), notice.is_acknowledged(), notice.timeout);
-            let notice = Notification { to, ip, role, term, by, acknowledge, timeout };
+            let notice = Notification { to, ip, role, seat: seat.clone(), term, by, acknowledge, timeout };
             actions.push(Action::Notify { ticket, notice });
         }
     }

@@ -328,7 +328,7 @@ impl Session {
                     self.see_services();
                 }
             }
-            Action::DeletePod { ticket, pod, rv, grace_seconds } => {
+            Action::DeletePod { ticket, pod, rv, grace_seconds, .. } => {
                 let failure = self.deletion_failures.pop_front();
                 let outcome = apply(failure, || self.world.delete_pod(&pod, &rv, grace_seconds));
                 self.report_failure(outcome.as_ref().err(), failure);
