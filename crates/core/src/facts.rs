@@ -144,7 +144,7 @@ mod tests {
             critical_terminated: None,
             mesh: None,
             named_ports: std::collections::BTreeMap::new(),
-            labels: BTreeMap::new(),
+            labels: std::collections::BTreeMap::new(),
             mark: None,
             stateful: false,
         }

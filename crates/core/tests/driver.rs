@@ -20,6 +20,8 @@ mod faults;
 mod history;
 #[path = "driver/knowledge.rs"]
 mod knowledge;
+#[path = "driver/marked.rs"]
+mod marked;
 #[path = "driver/op.rs"]
 mod op;
 #[path = "driver/probing.rs"]

@@ -195,7 +195,7 @@ impl Sim {
     }
 }
 
-fn error(fate: Fate) -> WriteError {
+pub(super) fn error(fate: Fate) -> WriteError {
     match fate {
         Fate::Ok | Fate::Lost | Fate::LostApplied => WriteError::Unknown("time-out".into()),
         Fate::Conflict => WriteError::Conflict,

@@ -29,6 +29,7 @@ fn record(seat: &str, rv: &str, term: u64, holder: (&str, &Uid)) -> SeatRecord {
             term: Term(term),
             reason: Reason::Initial,
             since_ms: 0,
+            previous: Vec::new(),
         }),
         controller: Some(CONTROLLER.into()),
         followed: None,
@@ -92,6 +93,7 @@ impl Scene {
             since_ms: 0,
             group_uid: "g1".into(),
             orphan: false,
+            previous: Vec::new(),
         };
         self.ask(|asker| asker.seat(&pre, &seat))
     }

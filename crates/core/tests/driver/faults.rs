@@ -1,5 +1,6 @@
 //! Carries out the ops of a schedule.
 
+use super::marked::ROLE;
 use super::op::{GroupOp, NodeOp, Op, PodOp, ReplicaOp, SeatOp, ServiceOp, SliceOp, What};
 use super::replica::{Api, Note, Replica};
 use super::sim::{Event, Sim};
@@ -8,7 +9,8 @@ use hotstandby_core::ids::{Term, Uid};
 use hotstandby_core::observation::Observation;
 use hotstandby_core::seat::{SeatRecord, SeatState};
 use hotstandby_core::spec::{Failback, GroupSpec, PortRef, ProbeKind, SpecError, Timing, WhenNoCandidate};
-use hotstandby_core::view::{NodeState, Phase, ServiceFound, SliceView};
+use hotstandby_core::view::{MemberView, NodeState, Phase, ServiceFound, SliceView};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +104,10 @@ impl Sim {
             PodOp::CriticalEnds => {
                 let instance = format!("main/{}", self.world.snapshot_version());
                 self.world.edit_pod(&name, |view| view.critical_terminated = Some(instance.into()));
+            }
+            PodOp::Relabel(how) => {
+                self.world.edit_pod(&name, |view| relabel(view, how));
+                self.world.marks.pod_touched(&uid);
             }
         }
     }
@@ -355,15 +361,36 @@ impl Sim {
                 return;
             }
             ServiceOp::Missing => self.world.services[at].found = ServiceFound::Missing,
-            ServiceOp::Selector => self.world.services[at].found = ServiceFound::HasSelector,
+            ServiceOp::Selector => {
+                let selector = BTreeMap::from([("app".into(), "web".into())]);
+                let had = self.world.selectors.insert(name.clone(), selector);
+                self.world.services[at].found = self.world.service_of(&name);
+                match had {
+                    Some(had) => self.world.selectors.insert(name.clone(), had),
+                    None => self.world.selectors.remove(&name),
+                };
+            }
+            ServiceOp::Reapply => {
+                let (rv, written) = (self.world.next_rv(), self.world.selectors.get(&name).cloned());
+                let Some(selecting) = self.world.selecting_mut(&name) else { return };
+                selecting.rv = rv;
+                selecting.selector = written.unwrap_or_else(|| selecting.selector.clone());
+            }
             ServiceOp::Usable => {
-                if self.world.service_mut(&name).is_some() {
+                let by_selector = self.world.selectors.contains_key(&name);
+                let is_well = match &self.world.services[at].found {
+                    ServiceFound::Usable(_) => !by_selector,
+                    ServiceFound::Selecting(_) => by_selector,
+                    _ => false,
+                };
+                if is_well {
                     return;
                 }
-                self.world.services[at].found = self.world.new_service();
+                self.world.services[at].found = self.world.service_of(&name);
             }
         }
         self.world.history.slice_touched(&name);
+        self.world.marks.service_touched(&name);
     }
 
     fn group(&mut self, what: GroupOp) {
@@ -432,6 +459,12 @@ impl Sim {
             self.slice(at, SliceOp::Ours);
         }
         self.seat(SeatOp::Ours);
+        let names: Vec<Arc<str>> = self.world.pods.keys().cloned().collect();
+        for name in names {
+            if self.world.pods[&name].view.mark.as_ref().is_some_and(|mark| *mark.controller != *CONTROLLER) {
+                self.world.edit_pod(&name, |view| view.mark = None);
+            }
+        }
         let unaddressed = |pod: &super::world::Pod| pod.view.ips.is_empty();
         let without: Vec<Arc<str>> = self
             .world
@@ -458,6 +491,21 @@ fn edited(term: Term, by: u8) -> Term {
         1 => Term(term.0.saturating_sub(u64::from(by % 16) + 1)),
         2 => Term(1 << 31),
         _ => Term(0),
+    }
+}
+
+/// What others do to a pod's labels and marks.
+fn relabel(view: &mut MemberView, how: u8) {
+    match how % 6 {
+        0 | 1 => drop(view.labels.insert(ROLE.into(), "active".into())),
+        2 => drop(view.labels.insert(ROLE.into(), "standby".into())),
+        3 => view.labels.clear(),
+        4 => view.mark = None,
+        _ => {
+            if let Some(mark) = &mut view.mark {
+                mark.controller = STRANGER.into();
+            }
+        }
     }
 }
 

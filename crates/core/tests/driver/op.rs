@@ -46,6 +46,8 @@ pub(super) enum PodOp {
     Select,
     Priority(u8),
     CriticalEnds,
+    /// Somebody writes its role label, or another's marks.
+    Relabel(u8),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +111,8 @@ pub(super) enum ServiceOp {
     Selector,
     Usable,
     OtherPort(u8),
+    /// Somebody applies it anew, as it was written first.
+    Reapply,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +193,7 @@ fn millis(rng: &mut Rng, from: u64, to: u64) -> u16 {
 }
 
 fn pod(rng: &mut Rng) -> PodOp {
-    match rng.below(24) {
+    match rng.below(26) {
         0 | 1 => PodOp::Create,
         2 | 3 => PodOp::CreateReusing(rng.byte()),
         4..=6 => PodOp::Delete { grace_ms: millis(rng, 0, 3_000) },
@@ -204,6 +208,7 @@ fn pod(rng: &mut Rng) -> PodOp {
         20 => PodOp::LoseAddress,
         21 => rng.pick(&[PodOp::Deselect, PodOp::Select]),
         22 => PodOp::Priority(rng.byte()),
+        23 | 24 => PodOp::Relabel(rng.byte()),
         _ => PodOp::CriticalEnds,
     }
 }
@@ -263,7 +268,8 @@ fn slice(rng: &mut Rng) -> SliceOp {
 }
 
 fn service(rng: &mut Rng) -> ServiceOp {
-    match rng.below(6) {
+    match rng.below(8) {
+        6 | 7 => ServiceOp::Reapply,
         0 => ServiceOp::Missing,
         1 => ServiceOp::Selector,
         2 => ServiceOp::OtherPort(rng.byte()),

@@ -2,6 +2,7 @@
 
 use super::election::Electing;
 use super::faults::SLOTS;
+use super::marked;
 use super::op::{Op, schedule};
 use super::replica::Replica;
 use super::rng::Rng;
@@ -75,6 +76,8 @@ fn world_of(seed: u64, trace: bool) -> Sim {
     }
     let nodes = rng.pick(&[1, 2, 3, 3, 4]);
     let mut world = World::new(&services, spec.clone(), nodes);
+    marked::follows(&mut rng, &mut spec, &mut world);
+    world.group.spec = Ok(Arc::new(spec.clone()));
     world.electing = electing;
     let pods = u8::try_from(rng.between(1, u64::from(SLOTS))).expect("few");
     for slot in 0..pods {
@@ -119,7 +122,11 @@ fn served(sim: &Sim) -> Result<(), String> {
     if !Replica::could_serve(pod) && !is_beyond_proof(sim, pod) {
         return Err(format!("{} holds the seat and cannot serve ({:?})", marks.holder_name, pod.app));
     }
-    for service in &world.services {
+    if sim.waits_for_the_deaf() {
+        return Ok(());
+    }
+    sim.marked_follow(&marks.holder_uid)?;
+    for service in world.services.iter().filter(|service| service.found.selecting().is_none()) {
         let slice = world.slice(&service.name).ok_or_else(|| format!("{} has no slice", service.name))?;
         let content = slice.content.as_ref().ok_or_else(|| format!("{} is edited", slice.name))?;
         let endpoint = content.endpoint.as_ref().ok_or_else(|| format!("{} is empty", slice.name))?;

@@ -3,6 +3,7 @@
 use super::calls::{Fate, SliceCall};
 use super::check::Asker;
 use super::history::FactKey;
+use super::marked::MarkedCall;
 use super::replica::{Note, Replica};
 use super::rng::Rng;
 use super::truth;
@@ -65,6 +66,11 @@ pub(super) enum Event {
         write: Box<SliceCall>,
         error: WriteError,
     },
+    Marked {
+        who: Who,
+        call: Box<MarkedCall>,
+        fate: Fate,
+    },
     Peers {
         who: Who,
         ticket: Ticket,
@@ -84,6 +90,7 @@ pub(super) enum Event {
     Status {
         answered: Option<hotstandby_core::switchover::Answer>,
         term: Option<hotstandby_core::ids::Term>,
+        delivered: Vec<hotstandby_core::notice::Delivered>,
     },
     Thaw {
         index: usize,
@@ -278,7 +285,9 @@ impl Sim {
             }
             Event::Relist { who } => self.relist(who),
             Event::ProbeEnd { who, target, outcome, sent } => self.probe_end(who, &target, outcome, sent),
-            Event::Status { answered, term } => {
+            Event::Marked { who, call, fate } => self.apply_marked(who, *call, fate),
+            Event::Status { answered, term, delivered } => {
+                self.world.group.delivered = delivered;
                 self.world.group.rv = self.world.next_rv();
                 self.world.group.answered = answered;
                 self.world.group.status_term = term.or(self.world.group.status_term);
@@ -459,9 +468,16 @@ impl Sim {
                 let heard = self.replicas[index].lead && (self.healed || self.rng.chance(85));
                 if heard {
                     let wait = self.rng.ms(3, 60);
-                    self.after(wait, Event::Status { answered: report.switchover, term: report.term });
+                    let delivered =
+                        report.members.into_iter().filter_map(|member| member.delivered).collect();
+                    let (answered, term) = (report.switchover, report.term);
+                    self.after(wait, Event::Status { answered, term, delivered });
                 }
             }
+            Action::LabelPod { .. }
+            | Action::PointService { .. }
+            | Action::DeletePod { .. }
+            | Action::Notify { .. } => self.begin_marked(who, action),
             Action::Tell(_) | Action::Completed(_) => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use super::election::Electing;
 use super::history::History;
+use super::marked::Marks;
 use super::truth::Truths;
 use hotstandby_core::action::{Precondition, SeatWrite};
 use hotstandby_core::ids::{Rv, Term, Uid};
@@ -90,6 +91,9 @@ pub(super) struct World {
     pub(super) snaps: VecDeque<Arc<Snap>>,
     pub(super) dirty: BTreeSet<Kind>,
     pub(super) history: History,
+    pub(super) marks: Marks,
+    /// What Services that have a selector select by, as their user wrote it.
+    pub(super) selectors: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<str>>>,
     pub(super) truths: Truths,
     /// Addresses of pods that are gone.
     pub(super) free_ips: Vec<std::net::IpAddr>,
@@ -107,6 +111,7 @@ impl World {
             switchover: None,
             answered: None,
             status_term: None,
+            delivered: Vec::new(),
         };
         let node = Node {
             alive: true,
@@ -128,6 +133,8 @@ impl World {
             snaps: VecDeque::new(),
             dirty: BTreeSet::new(),
             history: History::default(),
+            marks: Marks::default(),
+            selectors: BTreeMap::new(),
             truths: Truths::default(),
             free_ips: Vec::new(),
             next_ip: 1,
@@ -199,6 +206,9 @@ impl World {
             critical_terminated: None,
             mesh: None,
             named_ports: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            mark: None,
+            stateful: name.ends_with('0'),
         };
         self.pods.insert(name, Pod { view, app: App::Ok, app_ready: true });
         self.dirty.insert(Kind::Members);
@@ -321,6 +331,7 @@ impl World {
                 term: write.term,
                 reason: write.reason,
                 since_ms: write.since_ms,
+                previous: write.previous.clone(),
             }),
             controller: Some(CONTROLLER.into()),
             followed: None,
@@ -403,7 +414,10 @@ impl Snap {
             Kind::Members => {
                 let holder = self.seat.as_ref().and_then(|seat| seat.marks.as_ref());
                 let is_member = |pod: &&MemberView| {
-                    pod.selected || holder.is_some_and(|holder| holder.holder_uid == pod.uid)
+                    let named = |marks: &SeatMarks| {
+                        marks.holder_uid == pod.uid || marks.previous.iter().any(|one| one.uid == pod.uid)
+                    };
+                    pod.selected || holder.is_some_and(named)
                 };
                 Observation::Members(self.pods.iter().filter(is_member).cloned().collect())
             }
