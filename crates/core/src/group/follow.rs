@@ -6,7 +6,8 @@
 
 use super::decide::Decision;
 use super::slices::Served;
-use super::{Group, change, note, slices, tell};
+use super::projected::{self, Claim};
+use super::{Group, change, note, tell};
 use crate::action::Change;
 use crate::conditions::{Condition, ConditionType, Status};
 use crate::follow::{FollowedLease, Naming, naming};
@@ -252,7 +253,8 @@ fn hold(group: &mut Group, now: Now, record: &SeatRecord, member: &MemberView) {
 /// Another member is active: it is told of once traffic has followed. What has followed already is no news.
 fn begin(group: &mut Group, now: Duration, seat: &Uid, marks: &SeatMarks, before: Option<Arc<str>>) {
     group.detection.tripped = None;
-    if slices::all_in_place(group, seat, marks) && slices::serves(group, &marks.holder_uid) {
+    let spec = group.view.as_ref().and_then(|view| view.spec.clone().ok());
+    if spec.is_some_and(|spec| projected::all_follow(group, &spec, seat, marks)) {
         group.told.pending = None;
         return;
     }
@@ -271,7 +273,7 @@ fn begin(group: &mut Group, now: Duration, seat: &Uid, marks: &SeatMarks, before
     });
 }
 
-/// The term of a Lease that counts no transitions: the changes seen, and never below what a slice already carries, so that all
+/// The term of a Lease that counts no transitions: the changes seen, and never below what a projection already carries, so that all
 /// replicas come to the same number.
 fn count(group: &mut Group, seat: &Uid, text: &Arc<str>, member: &MemberView) -> Term {
     let had = group.following.count.take().filter(|had| had.seat == *seat);
@@ -280,18 +282,16 @@ fn count(group: &mut Group, seat: &Uid, text: &Arc<str>, member: &MemberView) ->
         Some(had) => had.term.next(),
         None => Term(1),
     };
-    for slice in group.own_slices() {
-        let Some((_, stamped)) = slice.stamp.as_ref().filter(|(uid, _)| uid == seat) else { continue };
+    for Claim { rv, seat: of, term: stamped, names } in projected::claims(group) {
         // A higher count is believed once the record was read live: then it is not ours that is newer.
-        let settled = note::claim_settled(group, &slice.rv) && !group.seat_in_doubt();
-        if !stamped.is_plausible() || *stamped > term && !settled {
+        let settled = note::claim_settled(group, &rv) && !group.seat_in_doubt();
+        if of != *seat || !stamped.is_plausible() || stamped > term && !settled {
             continue;
         }
-        let endpoint = slice.content.as_ref().and_then(|content| content.endpoint.as_ref());
-        term = match endpoint.map(|endpoint| endpoint.uid == member.uid) {
-            Some(true) => term.max(*stamped),
-            Some(false) if *stamped >= term => stamped.next(),
-            None if *stamped > term => stamped.next(),
+        term = match names.map(|uid| uid == member.uid) {
+            Some(true) => term.max(stamped),
+            Some(false) if stamped >= term => stamped.next(),
+            None if stamped > term => stamped.next(),
             _ => term,
         };
     }

@@ -92,6 +92,9 @@ pub(super) fn project(
     served: &Served,
     actions: &mut Vec<Action>,
 ) {
+    if group.seat_in_doubt() {
+        return; // what is written carries the seat's term
+    }
     let active = active_by(group, served);
     let roles_wait = pointer::is_on_its_way(group, spec, now);
     let still_pointed = pointer::points(group);

@@ -36,6 +36,9 @@ pub(super) fn project(
     served: &Served,
     actions: &mut Vec<Action>,
 ) {
+    if group.seat_in_doubt() {
+        return; // what is written carries the seat's term
+    }
     let services = group.services.clone().unwrap_or_default();
     group.pointers.slots.retain(|name, _| services.iter().any(|service| service.name == *name));
     for service in &services {

@@ -4,7 +4,8 @@ use super::decide::Decision;
 use super::slices::{self, Trouble};
 use super::{Group, disposal, labels, notices, pointer};
 use crate::action::Action;
-use crate::ids::Uid;
+use crate::ids::{Rv, Term, Uid};
+use crate::labels::MEMBER_LABEL;
 use crate::seat::SeatMarks;
 use crate::spec::GroupSpec;
 use crate::traffic::{Led, led};
@@ -61,4 +62,46 @@ pub(super) fn trouble(group: &Group, spec: &GroupSpec) -> Option<Trouble> {
         Trouble::Refused(_) => 2,
         Trouble::Contested(..) => 3,
     })
+}
+
+/// Whether all of it follows the seat and some Service leads to the holder.
+pub(super) fn all_follow(group: &Group, spec: &GroupSpec, seat_uid: &Uid, marks: &SeatMarks) -> bool {
+    all_in_place(group, spec, seat_uid, marks) && serves(group, spec, &marks.holder_uid)
+}
+
+/// What a projection says of the seat that it follows.
+pub(super) struct Claim {
+    /// The object's resourceVersion.
+    pub(super) rv: Rv,
+    /// The seat.
+    pub(super) seat: Uid,
+    /// Its term.
+    pub(super) term: Term,
+    /// Who is active by it, if it says so.
+    pub(super) names: Option<Uid>,
+}
+
+/// All that projections say, those first that name somebody.
+pub(super) fn claims(group: &Group) -> Vec<Claim> {
+    let claim = |rv: &Rv, stamp: Option<&(Uid, Term)>, names: Option<Uid>| {
+        let (seat, term) = stamp?;
+        Some(Claim { rv: rv.clone(), seat: seat.clone(), term: *term, names })
+    };
+    let by_slices = group.own_slices().filter_map(|slice| {
+        let endpoint = slice.content.as_ref().and_then(|content| content.endpoint.as_ref());
+        claim(&slice.rv, slice.stamp.as_ref(), endpoint.map(|endpoint| endpoint.uid.clone()))
+    });
+    let selecting = group.services.iter().flatten().filter_map(|service| service.found.selecting());
+    let by_pointers = selecting.filter_map(|service| {
+        let names = service.selector.get(MEMBER_LABEL).map(|uid| Uid::from(&**uid));
+        claim(&service.rv, service.mark.as_ref()?.stamp.as_ref(), names)
+    });
+    let role = group.view.as_ref().and_then(|view| view.spec.as_ref().ok()?.role_label.clone());
+    let by_labels = group.all_members().filter_map(|member| {
+        let carries = role.as_ref().is_some_and(|role| member.labels.get(&role.key) == Some(&role.active));
+        claim(&member.rv, member.mark.as_ref()?.stamp.as_ref(), carries.then(|| member.uid.clone()))
+    });
+    let mut all: Vec<Claim> = by_slices.chain(by_pointers).chain(by_labels).collect();
+    all.sort_by_key(|claim| claim.names.is_none());
+    all
 }

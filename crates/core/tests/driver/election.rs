@@ -224,7 +224,8 @@ impl Sim {
         let world = &self.world;
         let leader = world.living_leader().ok_or("nobody leads")?;
         let record = world.seat.as_ref().ok_or("there is no Lease")?;
-        for service in &world.services {
+        self.marked_follow(&leader)?;
+        for service in world.services.iter().filter(|service| service.found.selecting().is_none()) {
             let slice = world.slice(&service.name).ok_or_else(|| format!("{} has no slice", service.name))?;
             let content = slice.content.as_ref().ok_or_else(|| format!("{} is edited", slice.name))?;
             let endpoint = content.endpoint.as_ref().ok_or_else(|| format!("{} is empty", slice.name))?;

@@ -456,6 +456,7 @@ impl Sim {
         for at in 0..self.world.services.len() {
             let at = u8::try_from(at).expect("few");
             self.service(at, ServiceOp::Usable);
+            self.service(at, ServiceOp::Reapply);
             self.slice(at, SliceOp::Ours);
         }
         self.seat(SeatOp::Ours);

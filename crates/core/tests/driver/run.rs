@@ -113,6 +113,9 @@ fn converge(sim: &mut Sim) {
 /// Whether exactly one good member is served, by every Service.
 fn served(sim: &Sim) -> Result<(), String> {
     let world = &sim.world;
+    if !world.pods.values().any(Replica::could_serve) {
+        return Ok(()); // the last ones were deleted, as the group asks
+    }
     if world.electing.is_some() {
         return sim.follows_the_leader();
     }
@@ -148,6 +151,9 @@ fn is_beyond_proof(sim: &Sim, holder: &Pod) -> bool {
 }
 
 fn be_quiet(sim: &mut Sim) {
+    if sim.waits_for_the_deaf() {
+        return; // asked on and on
+    }
     let failback = Reason::Failback.as_str();
     for _ in 0..4 {
         sim.noise = Some(Vec::new());
