@@ -2,7 +2,7 @@
 
 use crate::call::chain;
 use hotstandby_core::action::Notice;
-use hotstandby_core::ids::{GroupKey, Uid};
+use hotstandby_core::ids::{GroupKey, GroupKind, Uid};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -139,15 +139,24 @@ impl Failure {
     }
 }
 
-async fn tell(recorder: &Recorder, waiting: &Waiting) -> Result<(), Failure> {
-    let regarding = ObjectReference {
-        api_version: Some(format!("{}/v1alpha1", crate::names::GROUP)),
-        kind: Some("ActiveStandby".to_owned()),
-        namespace: Some(waiting.key.namespace.to_string()),
-        name: Some(waiting.key.name.to_string()),
-        uid: Some(waiting.uid.to_string()),
-        ..ObjectReference::default()
+/// The object that makes a group: about this one the Event is.
+fn regarding(key: &GroupKey, uid: &Uid) -> ObjectReference {
+    let (api_version, kind) = match key.kind {
+        GroupKind::Cr => (format!("{}/v1alpha1", crate::names::GROUP), "ActiveStandby"),
+        GroupKind::Svc => ("v1".to_owned(), "Service"),
     };
+    ObjectReference {
+        api_version: Some(api_version),
+        kind: Some(kind.to_owned()),
+        namespace: Some(key.namespace.to_string()),
+        name: Some(key.name.to_string()),
+        uid: Some(uid.to_string()),
+        ..ObjectReference::default()
+    }
+}
+
+async fn tell(recorder: &Recorder, waiting: &Waiting) -> Result<(), Failure> {
+    let regarding = regarding(&waiting.key, &waiting.uid);
     let event = event(&waiting.notice);
     match tokio::time::timeout(TRY_TIMEOUT, recorder.publish(&event, &regarding)).await {
         Ok(outcome) => outcome.map_err(|error| Failure::of(&error)),
@@ -183,7 +192,18 @@ mod tests {
     }
 
     fn key() -> GroupKey {
-        GroupKey { namespace: "shop".into(), name: "web".into() }
+        GroupKey::cr("shop", "web")
+    }
+
+    #[test]
+    fn an_event_is_about_the_object_that_makes_the_group() {
+        let of = |key: &GroupKey| {
+            let regarding = regarding(key, &"u".into());
+            (regarding.api_version.unwrap(), regarding.kind.unwrap(), regarding.name.unwrap())
+        };
+        let cr = ("hotstandby.dev/v1alpha1".into(), "ActiveStandby".into(), "web".into());
+        assert_eq!(of(&key()), cr);
+        assert_eq!(of(&GroupKey::svc("shop", "web")), ("v1".into(), "Service".into(), "web".into()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Small conversions that seat and slice share: names, times, and the text of marks.
 
 use crate::names;
-use hotstandby_core::ids::{GroupKey, Uid};
+use hotstandby_core::ids::{GroupKey, GroupKind, Uid};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -65,6 +65,10 @@ impl GroupMarks {
     pub(crate) fn read(annotations: &BTreeMap<String, String>) -> Option<Self> {
         Some(Self {
             group: GroupKey {
+                // A kind that a later version knows is none of ours: such an object is not judged.
+                kind: annotations
+                    .get(names::GROUP_KIND)
+                    .map_or(Some(GroupKind::Cr), |kind| GroupKind::parse(kind))?,
                 namespace: annotations.get(names::GROUP_NAMESPACE)?.as_str().into(),
                 name: annotations.get(names::GROUP_NAME)?.as_str().into(),
             },
@@ -75,6 +79,7 @@ impl GroupMarks {
 
     /// Writes them.
     pub(crate) fn write(&self, annotations: &mut BTreeMap<String, String>) {
+        annotations.insert(names::GROUP_KIND.to_owned(), self.group.kind.as_str().to_owned());
         annotations.insert(names::GROUP_NAMESPACE.to_owned(), self.group.namespace.to_string());
         annotations.insert(names::GROUP_NAME.to_owned(), self.group.name.to_string());
         annotations.insert(names::GROUP_UID.to_owned(), self.group_uid.to_string());
@@ -104,6 +109,20 @@ mod tests {
         assert_eq!(hash.len(), HASH_DIGITS);
         assert!(head.ends_with(|last: char| last.is_ascii_alphanumeric()));
         assert_eq!(object_name("cr.shop.web".to_owned()), "cr.shop.web");
+    }
+
+    #[test]
+    fn marks_tell_whether_an_active_standby_or_a_service_made_the_group() {
+        for group in [GroupKey::cr("shop", "web"), GroupKey::svc("shop", "web")] {
+            let marks = GroupMarks { group, group_uid: "g1".into(), orphan: false };
+            let mut annotations = BTreeMap::new();
+            marks.write(&mut annotations);
+            assert_eq!(GroupMarks::read(&annotations), Some(marks));
+            annotations.insert(names::GROUP_KIND.to_owned(), "of a later version".to_owned());
+            assert_eq!(GroupMarks::read(&annotations), None);
+            annotations.remove(names::GROUP_KIND);
+            assert_eq!(GroupMarks::read(&annotations).unwrap().group, GroupKey::cr("shop", "web"));
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub const HOLDER_RENEWED: &str = "hotstandby.dev/holder-renewed";
 pub const AWAIT_CONTROLLER: &str = "hotstandby.dev/await";
 /// UID of the group, on seat and slices.
 pub const GROUP_UID: &str = "hotstandby.dev/group-uid";
-/// Kind of the group's object (`cr` or `svc`), on the seat.
+/// Kind of the group's object (`cr` or `svc`; missing: `cr`), on seat and slices.
 pub const GROUP_KIND: &str = "hotstandby.dev/group-kind";
 /// Namespace of the group, on seat and slices.
 pub const GROUP_NAMESPACE: &str = "hotstandby.dev/group-namespace";
@@ -40,6 +40,8 @@ pub const DELETION_POLICY: &str = "hotstandby.dev/deletion-policy";
 pub const SWITCHOVER: &str = "hotstandby.dev/switchover";
 /// `"true"` pauses the group.
 pub const PAUSED: &str = "hotstandby.dev/paused";
+/// `active-standby` on a Service makes a group of the pods it is for.
+pub const MODE: &str = "hotstandby.dev/mode";
 /// A pod's priority.
 pub const PRIORITY: &str = "hotstandby.dev/priority";
 /// Label on our slices that says who manages them.

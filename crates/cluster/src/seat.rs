@@ -5,7 +5,7 @@ use crate::extras::Extras;
 use crate::marks::{self, GroupMarks, is_our_annotation};
 use crate::names;
 use hotstandby_core::action::{Precondition, SeatWrite};
-use hotstandby_core::ids::{GroupKey, Rv, Term, Uid};
+use hotstandby_core::ids::{GroupKey, GroupKind, Rv, Term, Uid};
 use hotstandby_core::observation::WriteError;
 use hotstandby_core::reason::Reason;
 use hotstandby_core::seat::{SeatMarks, SeatRecord, SeatState};
@@ -25,30 +25,16 @@ pub(crate) const FIELD_MANAGER: &str = "hotstandby";
 /// leader lease must find it held, not run out.
 const SEAT_DURATION_SECONDS: i32 = 315_360_000;
 
-/// What kind of object the group is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum GroupKind {
-    /// An `ActiveStandby`.
-    Cr,
-    /// An annotated Service.
-    Svc,
-}
-
-impl GroupKind {
-    /// The text in the seat's name and marks.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cr => "cr",
-            Self::Svc => "svc",
-        }
-    }
-}
-
 /// The name of a group's seat.
 ///
 /// A namespace has no dot in it, so that two groups never share a name.
-pub fn seat_name(kind: GroupKind, key: &GroupKey) -> String {
-    marks::object_name(format!("{}.{}.{}", kind.as_str(), key.namespace, key.name))
+pub fn seat_name(key: &GroupKey) -> String {
+    marks::object_name(format!("{}.{}.{}", key.kind.as_str(), key.namespace, key.name))
+}
+
+/// Whether a Lease of this name may be a seat of ours, whatever became of its marks.
+pub(crate) fn is_seat_name(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(kind, _)| GroupKind::parse(kind).is_some())
 }
 
 /// Reads a Lease as a seat; `None` if it is no stored object (no UID or resourceVersion).
@@ -92,7 +78,6 @@ fn seat_marks(annotations: &BTreeMap<String, String>) -> Option<SeatMarks> {
 /// Reads and writes the seats of one install.
 pub struct SeatStore {
     api: Api<Lease>,
-    kind: GroupKind,
     controller: Arc<str>,
     /// What others put on a seat, by Lease name, as of a resourceVersion: saves a read before the write.
     known: Mutex<HashMap<Arc<str>, Known>>,
@@ -127,17 +112,12 @@ impl Foreign {
 impl SeatStore {
     /// A store for seats in `namespace`, our own.
     pub fn new(client: Client, namespace: &str, controller: Arc<str>) -> Self {
-        Self {
-            api: Api::namespaced(client, namespace),
-            kind: GroupKind::Cr,
-            controller,
-            known: Mutex::new(HashMap::new()),
-        }
+        Self { api: Api::namespaced(client, namespace), controller, known: Mutex::new(HashMap::new()) }
     }
 
     /// Reads a group's seat live.
     pub async fn read(&self, key: &GroupKey) -> Result<SeatState, WriteError> {
-        let name = seat_name(self.kind, key);
+        let name = seat_name(key);
         Ok(self.get(&name).await?.map_or(SeatState::Absent, |(record, _)| SeatState::Present(record)))
     }
 
@@ -151,17 +131,17 @@ impl SeatStore {
         precondition: &Precondition,
         seat: &SeatWrite,
     ) -> Result<SeatRecord, WriteError> {
-        let name = seat_name(self.kind, key);
+        let name = seat_name(key);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let stored = match precondition {
             Precondition::Absent => {
-                let lease = lease(&name, key, self.kind, &self.controller, seat, Foreign::default())?;
+                let lease = lease(&name, key, &self.controller, seat, Foreign::default())?;
                 let what = format!("create seat {name}");
                 with_deadline(Verb::Create, &what, self.api.create(&params, &lease)).await?
             }
             Precondition::Unchanged { uid, rv } => {
                 let foreign = self.foreign(&name, uid, rv).await?;
-                let mut lease = lease(&name, key, self.kind, &self.controller, seat, foreign)?;
+                let mut lease = lease(&name, key, &self.controller, seat, foreign)?;
                 lease.metadata.uid = Some(uid.to_string());
                 lease.metadata.resource_version = Some(rv.to_string());
                 let what = format!("write seat {name}");
@@ -174,14 +154,14 @@ impl SeatStore {
 
     /// Deletes a seat that is exactly this one. Gone already is as good.
     pub async fn delete(&self, key: &GroupKey, uid: &Uid, rv: &Rv) -> Result<(), WriteError> {
-        let name = seat_name(self.kind, key);
+        let name = seat_name(key);
         self.forget(&name);
         delete_exactly(&self.api, &name, uid, rv).await
     }
 
     /// Reads a group's seat as the Lease it is.
     pub(crate) async fn read_lease(&self, key: &GroupKey) -> Result<Option<Lease>, WriteError> {
-        self.get_lease(&seat_name(self.kind, key)).await
+        self.get_lease(&seat_name(key)).await
     }
 
     async fn get_lease(&self, name: &str) -> Result<Option<Lease>, WriteError> {
@@ -255,7 +235,6 @@ fn as_written(stored: &Lease, seat: &SeatWrite) -> Result<SeatRecord, WriteError
 fn lease(
     name: &str,
     key: &GroupKey,
-    kind: GroupKind,
     controller: &str,
     seat: &SeatWrite,
     foreign: Foreign,
@@ -270,7 +249,6 @@ fn lease(
     group.write(&mut annotations);
     for (mark, text) in [
         (names::CONTROLLER, controller.to_owned()),
-        (names::GROUP_KIND, kind.as_str().to_owned()),
         (names::HOLDER_NAME, seat.holder.name.to_string()),
         (names::HOLDER_UID, seat.holder.uid.to_string()),
         (names::TERM, seat.term.to_string()),

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 fn key() -> GroupKey {
-    GroupKey { namespace: "shop".into(), name: "web".into() }
+    GroupKey::cr("shop", "web")
 }
 
 fn seat() -> SeatWrite {
@@ -31,8 +31,7 @@ fn unchanged(uid: &str, rv: &str) -> Precondition {
 }
 
 fn written() -> Lease {
-    let mut lease =
-        lease("cr.shop.web", &key(), GroupKind::Cr, "one/controller", &seat(), Foreign::default()).unwrap();
+    let mut lease = lease("cr.shop.web", &key(), "one/controller", &seat(), Foreign::default()).unwrap();
     lease.metadata.uid = Some("seat".into());
     lease.metadata.resource_version = Some("7".into());
     lease
@@ -74,14 +73,12 @@ fn an_edit_by_hand_breaks_the_seal() {
 
 #[test]
 fn two_groups_never_share_a_seat() {
-    let name = |namespace: &str, name: &str| {
-        seat_name(GroupKind::Cr, &GroupKey { namespace: namespace.into(), name: name.into() })
-    };
+    let name = |namespace: &str, name: &str| seat_name(&GroupKey::cr(namespace, name));
     assert_eq!(name("shop", "web"), "cr.shop.web");
     assert_ne!(name("shop", "web.a"), name("shop-web", "a"));
     assert_ne!(name("a", &"x".repeat(253)), name("a", &format!("{}y", "x".repeat(252))));
     assert!(name("a", &"x".repeat(253)).len() <= 253);
-    assert_ne!(seat_name(GroupKind::Svc, &key()), seat_name(GroupKind::Cr, &key()));
+    assert_eq!(seat_name(&GroupKey::svc("shop", "web")), "svc.shop.web");
 }
 
 #[tokio::test]

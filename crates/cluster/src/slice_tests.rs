@@ -10,7 +10,7 @@ type Edit = fn(&mut Value);
 
 fn target() -> SliceTarget {
     SliceTarget {
-        group: GroupKey { namespace: "shop".into(), name: "web".into() },
+        group: GroupKey::cr("shop", "web"),
         service: "web-active".into(),
         service_uid: "service".into(),
         family: Family::Ipv4,

@@ -53,7 +53,7 @@ fn observed(status: Option<&ActiveStandbyStatus>) -> ObservedStatus {
 }
 
 fn key() -> GroupKey {
-    GroupKey { namespace: "shop".into(), name: "web".into() }
+    GroupKey::cr("shop", "web")
 }
 
 #[test]

@@ -4,12 +4,14 @@ use crate::api::ActiveStandby;
 use crate::call::{Verb, with_deadline};
 use crate::index::{Leftover, LeftoverKind};
 use crate::marks::GroupMarks;
+use crate::names;
 use crate::seat::{SeatStore, seat_group};
 use crate::slice::{SliceLite, SliceStore};
-use hotstandby_core::ids::{Rv, Uid};
+use hotstandby_core::ids::{GroupKey, GroupKind, Rv, Uid};
 use hotstandby_core::observation::WriteError;
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::core::PartialObjectMeta;
+use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::{Api, Client};
 use std::sync::Arc;
 
@@ -57,11 +59,22 @@ impl Sweeper {
     }
 
     async fn group_exists(&self, leftover: &Leftover) -> Result<bool, WriteError> {
-        let groups: Api<PartialObjectMeta<ActiveStandby>> =
-            Api::namespaced(self.client.clone(), &leftover.group.namespace);
+        let GroupKey { kind, namespace, name } = &leftover.group;
         let what = format!("read group {}", leftover.group);
-        let found = with_deadline(Verb::Read, &what, groups.get_opt(&leftover.group.name)).await?;
-        Ok(found.is_some_and(|group| group.metadata.uid.as_deref() == Some(leftover.group_uid.as_str())))
+        let found = match kind {
+            GroupKind::Cr => {
+                let groups: Api<PartialObjectMeta<ActiveStandby>> =
+                    Api::namespaced(self.client.clone(), namespace);
+                with_deadline(Verb::Read, &what, groups.get_opt(name)).await?.map(|group| group.metadata)
+            }
+            GroupKind::Svc => {
+                let services: Api<PartialObjectMeta<Service>> =
+                    Api::namespaced(self.client.clone(), namespace);
+                let found = with_deadline(Verb::Read, &what, services.get_opt(name)).await?;
+                found.map(|service| service.metadata).filter(is_annotated)
+            }
+        };
+        Ok(found.is_some_and(|meta| meta.uid.as_deref() == Some(leftover.group_uid.as_str())))
     }
 
     async fn delete(&self, leftover: &Leftover) -> Result<Swept, WriteError> {
@@ -114,12 +127,15 @@ impl Sweeper {
     }
 }
 
+/// Whether a Service makes a group.
+fn is_annotated(meta: &ObjectMeta) -> bool {
+    meta.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(names::MODE))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names;
     use crate::testing::{Log, Seen, client, failure};
-    use hotstandby_core::ids::GroupKey;
     use http::Method;
     use serde_json::{Value, json};
 
@@ -128,7 +144,7 @@ mod tests {
             kind: LeftoverKind::Seat,
             uid: "seat".into(),
             rv: "5".into(),
-            group: GroupKey { namespace: "shop".into(), name: "web".into() },
+            group: GroupKey::cr("shop", "web"),
             group_uid: "g1".into(),
         }
     }

@@ -93,17 +93,58 @@ pub struct Now {
     pub unix_ms: i64,
 }
 
-/// A group's namespace and name.
+/// What kind of object a group is made by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum GroupKind {
+    /// An `ActiveStandby`.
+    Cr,
+    /// An annotated Service.
+    Svc,
+}
+
+impl GroupKind {
+    /// The text in the seat's name and in marks.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cr => "cr",
+            Self::Svc => "svc",
+        }
+    }
+
+    /// The kind with this text.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Cr, Self::Svc].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// A group: by what kind of object it is made, and where that stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GroupKey {
+    /// Kind of the object that makes it: an `ActiveStandby` and a Service may bear the same name.
+    pub kind: GroupKind,
     /// Namespace.
     pub namespace: Arc<str>,
-    /// Name of the `ActiveStandby`.
+    /// Name of the `ActiveStandby` or the Service.
     pub name: Arc<str>,
+}
+
+impl GroupKey {
+    /// The group that an `ActiveStandby` makes.
+    pub fn cr(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
+        Self { kind: GroupKind::Cr, namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The group that an annotated Service makes.
+    pub fn svc(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
+        Self { kind: GroupKind::Svc, namespace: namespace.into(), name: name.into() }
+    }
 }
 
 impl fmt::Display for GroupKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        match self.kind {
+            GroupKind::Cr => write!(f, "{}/{}", self.namespace, self.name),
+            GroupKind::Svc => write!(f, "{}/service/{}", self.namespace, self.name),
+        }
     }
 }

@@ -105,7 +105,7 @@ impl Follower {
         let (sink, changes) = mpsc::channel(1000);
         let seats = Arc::new(SeatStore::new(client.clone(), "hs", ME.into()));
         let watched = Watched { nodes: false, replica_sets: false, stateful_sets: false };
-        let key = GroupKey { namespace: "shop".into(), name: "web".into() };
+        let key = GroupKey::cr("shop", "web");
         let follower = Self {
             index: Index::new(ME.into(), watched),
             group: Group::new(key, ME.into()),

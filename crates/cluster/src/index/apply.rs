@@ -7,11 +7,11 @@ use super::views::{Part, Parts};
 use super::{Index, RemovedGroup, SeatEntry};
 use crate::api::ActiveStandby;
 use crate::pod::{OwnerKind, PodLite};
-use crate::seat::{GroupKind, seat_group, seat_name, seat_record};
+use crate::seat::{is_seat_name, seat_group, seat_name, seat_record};
 use crate::slice::SliceLite;
 use crate::watch::Event;
 use crate::wire::{WireNode, WirePod, WireReplicaSet, WireService, WireStatefulSet};
-use hotstandby_core::ids::{GroupKey, Uid};
+use hotstandby_core::ids::{GroupKey, GroupKind, Uid};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::{DeserializeGuard, ObjectMeta};
@@ -21,8 +21,6 @@ use std::time::Duration;
 
 /// The annotation with a `ReplicaSet`'s revision.
 const DEPLOYMENT_REVISION: &str = "deployment.kubernetes.io/revision";
-/// What the names of our seats begin with.
-const SEAT_PREFIX: &str = "cr.";
 
 /// Namespace and name of an object; cluster-scoped ones have no namespace.
 fn place(meta: &ObjectMeta) -> Option<(&str, &str)> {
@@ -49,7 +47,9 @@ impl Index {
             Event::Done(generation) => {
                 let epoch = self.lists.epoch(Kind::Group);
                 let groups = self.namespaces.values().flat_map(|space| space.groups.values());
-                let gone = groups.filter(|group| group.epoch != epoch).map(|group| group.object.key.clone());
+                let gone = groups
+                    .filter(|group| group.epoch != epoch && group.object.key.kind == GroupKind::Cr)
+                    .map(|group| group.object.key.clone());
                 for key in gone.collect::<Vec<_>>() {
                     self.remove_group(&key);
                 }
@@ -67,7 +67,7 @@ impl Index {
         }
         let sorted = self.sorted;
         let (_, space) = self.space(&key.namespace);
-        let had = space.groups.get_mut(&key.name);
+        let had = space.groups.get_mut(&key);
         let is_new = had.is_none();
         let (mut selector_changed, mut services) = (is_new, object.services.clone());
         if let Some(had) = had {
@@ -79,12 +79,12 @@ impl Index {
             services.extend(had.object.services.iter().cloned());
         }
         space.put_group(object, epoch);
-        let lease = space.groups.get(&key.name).and_then(|group| group.lease.clone());
+        let lease = space.groups.get(&key).and_then(|group| group.lease.clone());
         if selector_changed && sorted {
-            space.find_members(&key.name);
+            space.find_members(&key);
         }
         if is_new {
-            self.seat_groups.insert(seat_name(GroupKind::Cr, &key).into(), key.clone());
+            self.seat_groups.insert(seat_name(&key).into(), key.clone());
             self.find_holder(&key);
         }
         if self.followed.follow(&key, lease) {
@@ -98,10 +98,10 @@ impl Index {
 
     fn remove_group(&mut self, key: &GroupKey) {
         let (_, space) = self.space(&key.namespace);
-        let Some(group) = space.take_group(&key.name) else { return };
+        let Some(group) = space.take_group(key) else { return };
         self.dirty.remove(key);
         self.nodes.moved(key, &group.nodes, &BTreeSet::new());
-        self.seat_groups.remove(&*seat_name(GroupKind::Cr, key));
+        self.seat_groups.remove(&*seat_name(key));
         self.followed.follow(key, None);
         let uid = group.object.uid().clone();
         let leftovers = self.leftovers_of(self.namespaces.get(&key.namespace), key, &uid);
@@ -117,7 +117,7 @@ impl Index {
         for service in services {
             concerned.extend(space.claimants(&service).cloned());
         }
-        self.touch_named(namespace, concerned, Part::Services);
+        self.touch_each(concerned, Part::Services);
     }
 
     pub(super) fn pods_changed(&mut self, event: Event<WirePod>) {
@@ -149,7 +149,7 @@ impl Index {
         let Some((namespace, _)) = place(&pod.metadata) else { return };
         let Some(pod) = PodLite::new(pod, &mut self.interner).map(Box::new) else { return };
         let (epoch, sorted) = (self.lists.epoch(Kind::Pod), self.sorted);
-        let (namespace, space) = self.space(namespace);
+        let (_, space) = self.space(namespace);
         let name = pod.name.clone();
         let mut template_before = None;
         if let Some(had) = space.pods.get_mut(&name) {
@@ -162,7 +162,7 @@ impl Index {
         space.pods.insert(name.clone(), Stored { epoch, value: pod });
         if sorted {
             let concerned = space.sort_pod(&name, template_before.as_ref().map(|template| &template.labels));
-            self.touch_named(&namespace, concerned, Part::Members);
+            self.touch_each(concerned, Part::Members);
         }
     }
 
@@ -176,7 +176,7 @@ impl Index {
         }
         let concerned = space.sort_pod(&name, Some(&had.value.template.labels));
         let empty = space.is_empty();
-        self.touch_named(&namespace, concerned, Part::Members);
+        self.touch_each(concerned, Part::Members);
         if empty {
             self.namespaces.remove(&namespace);
         }
@@ -330,7 +330,7 @@ impl Index {
         let Some((_, name)) = place(&lease.metadata) else { return };
         let group = seat_group(lease);
         // Our namespace may hold other Leases, leader elections for example: not ours, not kept.
-        let is_seat = group.is_some() || self.seat_groups.contains_key(name) || name.starts_with(SEAT_PREFIX);
+        let is_seat = group.is_some() || self.seat_groups.contains_key(name) || is_seat_name(name);
         let Some(record) = seat_record(lease).filter(|_| is_seat) else { return };
         let value = SeatEntry { record, group };
         if let Some(had) = self.seats.get_mut(name) {
@@ -370,7 +370,7 @@ impl Index {
             .filter(|marks| marks.group_uid == *uid)
             .map(|marks| (marks.holder_name.clone(), marks.holder_uid.clone()));
         let Some(space) = self.namespaces.get_mut(&key.namespace) else { return false };
-        space.set_holder(&key.name, holder)
+        space.set_holder(key, holder)
     }
 
     pub(super) fn replica_sets_changed(&mut self, event: Event<WireReplicaSet>) {
@@ -409,7 +409,7 @@ impl Index {
         };
         if had.map(|had| had.value) != revision {
             let concerned = space.groups_of_owner(OwnerKind::ReplicaSet, name);
-            self.touch_named(&namespace, concerned, Part::Members);
+            self.touch_each(concerned, Part::Members);
         }
         if self.namespaces.get(&namespace).is_some_and(super::Namespace::is_empty) {
             self.namespaces.remove(&namespace);
@@ -448,7 +448,7 @@ impl Index {
         };
         if had.as_ref().map(|had| &*had.value) != revision {
             let concerned = space.groups_of_owner(OwnerKind::StatefulSet, name);
-            self.touch_named(&namespace, concerned, Part::Members);
+            self.touch_each(concerned, Part::Members);
         }
         if self.namespaces.get(&namespace).is_some_and(super::Namespace::is_empty) {
             self.namespaces.remove(&namespace);

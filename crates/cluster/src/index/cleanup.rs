@@ -82,7 +82,7 @@ impl Index {
         let Some(space) = self.namespaces.get(&key.namespace).filter(|_| self.is_synced()) else {
             return Vec::new();
         };
-        let Some(group) = space.groups.get(&key.name) else { return Vec::new() };
+        let Some(group) = space.groups.get(key) else { return Vec::new() };
         let slices = space.slices.values().filter(|slice| is_stale(space, group, &slice.value));
         let seat = self.seat_of(key).filter(|_| group.lease.is_some());
         slices
@@ -94,7 +94,7 @@ impl Index {
     }
 
     fn uid_of(&self, key: &GroupKey) -> Option<&Uid> {
-        self.namespaces.get(&key.namespace)?.groups.get(&key.name).map(|group| group.object.uid())
+        self.namespaces.get(&key.namespace)?.groups.get(key).map(|group| group.object.uid())
     }
 
     fn seat_leftover(&self, seat: &SeatEntry) -> Option<Leftover> {

@@ -41,7 +41,7 @@ pub(super) struct Followed {
 #[derive(Debug, Default)]
 struct Space {
     /// Which groups follow which Lease.
-    followers: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    followers: BTreeMap<Arc<str>, BTreeSet<GroupKey>>,
     watch: u64,
     epoch: u32,
     listed: bool,
@@ -65,7 +65,7 @@ impl Space {
         self.followers.keys().next().filter(|_| self.followers.len() == 1).cloned()
     }
 
-    fn followers_of(&self, lease: &str) -> BTreeSet<Arc<str>> {
+    fn followers_of(&self, lease: &str) -> BTreeSet<GroupKey> {
         self.followers.get(lease).cloned().unwrap_or_default()
     }
 }
@@ -75,7 +75,7 @@ impl Followed {
     pub(super) fn follow(&mut self, key: &GroupKey, lease: Option<Arc<str>>) -> bool {
         let space = self.spaces.get(&key.namespace);
         let had = space.and_then(|space| {
-            let found = space.followers.iter().find(|(_, groups)| groups.contains(&key.name));
+            let found = space.followers.iter().find(|(_, groups)| groups.contains(key));
             found.map(|(lease, _)| lease.clone())
         });
         if had == lease {
@@ -86,7 +86,7 @@ impl Followed {
         if let Some(had) = had
             && let Some(groups) = space.followers.get_mut(&had)
         {
-            groups.remove(&key.name);
+            groups.remove(key);
             if groups.is_empty() {
                 space.followers.remove(&had);
                 space.leases.remove(&had);
@@ -94,7 +94,7 @@ impl Followed {
         }
         let is_new = lease.as_ref().is_some_and(|lease| !space.followers.contains_key(lease));
         if let Some(lease) = lease {
-            space.followers.entry(lease).or_default().insert(key.name.clone());
+            space.followers.entry(lease).or_default().insert(key.clone());
         }
         // A watch of all that kept only what was followed must list again for one more.
         if space.followers.is_empty() {
@@ -110,7 +110,7 @@ impl Followed {
 
     pub(super) fn is_followed_by(&self, key: &GroupKey) -> bool {
         let space = self.spaces.get(&key.namespace);
-        space.is_some_and(|space| space.followers.values().any(|groups| groups.contains(&key.name)))
+        space.is_some_and(|space| space.followers.values().any(|groups| groups.contains(key)))
     }
 
     pub(super) fn watches(&mut self) -> Option<Vec<LeaseWatch>> {
@@ -142,8 +142,8 @@ impl Followed {
         self.looks.first().map(|(at, ..)| *at)
     }
 
-    /// Looks at the Leases whose time has come; whom that concerns, by namespace.
-    pub(super) fn lapse(&mut self, now: Duration) -> Vec<(Arc<str>, BTreeSet<Arc<str>>)> {
+    /// Looks at the Leases whose time has come; whom that concerns.
+    pub(super) fn lapse(&mut self, now: Duration) -> Vec<BTreeSet<GroupKey>> {
         let mut concerned = Vec::new();
         while let Some((at, namespace, name)) = self.looks.pop_first() {
             if at > now {
@@ -160,7 +160,7 @@ impl Followed {
                 }
                 Some(_) => {
                     kept.lapsed = true;
-                    concerned.push((namespace, space.followers_of(&name)));
+                    concerned.push(space.followers_of(&name));
                 }
                 None => {}
             }
@@ -212,7 +212,7 @@ impl Index {
                 space.followers.values().flatten().cloned().collect()
             }
         };
-        self.touch_followers(namespace, concerned);
+        self.touch_followers(concerned);
     }
 
     fn put_lease(&mut self, namespace: &Arc<str>, lease: &Lease, now: Duration) {
@@ -243,12 +243,12 @@ impl Index {
         }
         let says_nothing_new = !is_new && !was_lapsed && is_renewal(&had, &kept.record);
         if !says_nothing_new || !self.is_newer_than_members(namespace, &groups, &had) {
-            self.touch_followers(namespace, groups);
+            self.touch_followers(groups);
         }
     }
 
     /// Whether the record as it was is newer than every pod that it could mean: then its renewal says nothing more.
-    fn is_newer_than_members(&self, namespace: &str, groups: &BTreeSet<Arc<str>>, had: &SeatRecord) -> bool {
+    fn is_newer_than_members(&self, namespace: &str, groups: &BTreeSet<GroupKey>, had: &SeatRecord) -> bool {
         let Some(space) = self.namespaces.get(namespace) else { return true };
         let Some(written) = had.followed.as_ref().and_then(|lease| lease.written_ms) else { return false };
         let members =
@@ -258,16 +258,13 @@ impl Index {
             .all(|pod| pod.value.created_ms().is_some_and(|created| created < written))
     }
 
-    fn touch_followers(&mut self, namespace: &Arc<str>, groups: BTreeSet<Arc<str>>) {
-        for name in groups {
-            let key = GroupKey { namespace: namespace.clone(), name };
-            self.touch(key, Parts::from(Part::Seat).with(Part::Lapse));
-        }
+    fn touch_followers(&mut self, groups: BTreeSet<GroupKey>) {
+        self.touch_each(groups, Parts::from(Part::Seat).with(Part::Lapse));
     }
 
     /// The group's seat is another from now on.
     pub(super) fn forget_told_seat(&mut self, key: &GroupKey) {
-        let group = self.namespaces.get_mut(&key.namespace).and_then(|space| space.groups.get_mut(&key.name));
+        let group = self.namespaces.get_mut(&key.namespace).and_then(|space| space.groups.get_mut(key));
         let Some(group) = group else { return };
         for (slot, part) in group.told.iter_mut().zip(Part::ALL) {
             if matches!(part, Part::Seat | Part::Lapse) {

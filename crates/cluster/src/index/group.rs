@@ -79,10 +79,7 @@ impl GroupObject {
 
     fn unreadable(meta: &ObjectMeta, error: SpecError) -> Option<Self> {
         Some(Self {
-            key: GroupKey {
-                namespace: meta.namespace.as_deref()?.into(),
-                name: meta.name.as_deref()?.into(),
-            },
+            key: GroupKey::cr(meta.namespace.as_deref()?, meta.name.as_deref()?),
             created_ms: unix_ms(meta.creation_timestamp.as_ref()).unwrap_or(i64::MAX),
             view: GroupView {
                 uid: meta.uid.as_deref()?.into(),

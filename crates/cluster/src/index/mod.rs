@@ -29,7 +29,7 @@ use crate::extras::Extras;
 use crate::live::Sight;
 use crate::marks::GroupMarks;
 use crate::pod::Interner;
-use crate::seat::{GroupKind, seat_name};
+use crate::seat::seat_name;
 use crate::status::ObservedStatus;
 use crate::watch::Event;
 use crate::wire::{WireNode, WirePod, WireReplicaSet, WireService, WireStatefulSet};
@@ -147,19 +147,19 @@ impl Index {
 
     /// UID of a group, for Events and for the sweep.
     pub fn group_uid(&self, key: &GroupKey) -> Option<&Uid> {
-        self.namespaces.get(&key.namespace)?.groups.get(&key.name).map(|group| group.object.uid())
+        self.namespaces.get(&key.namespace)?.groups.get(key).map(|group| group.object.uid())
     }
 
     /// The status of a group as last seen, to be merged with.
     pub fn status(&self, key: &GroupKey) -> Option<ObservedStatus> {
         let space = self.namespaces.get(&key.namespace)?;
-        space.groups.get(&key.name).map(|group| group.object.status())
+        space.groups.get(key).map(|group| group.object.status())
     }
 
     /// How a group looks at the cluster, for live reads.
     pub fn sight(&self, key: &GroupKey) -> Option<Sight> {
         let space = self.namespaces.get(&key.namespace)?;
-        let group = space.groups.get(&key.name)?;
+        let group = space.groups.get(key)?;
         Some(Sight { lens: space.lens(group), lease: group.lease.clone() })
     }
 
@@ -203,8 +203,8 @@ impl Index {
         if self.nodes.judge(now) {
             self.touch_all(Part::Nodes);
         }
-        for (namespace, groups) in self.followed.lapse(now) {
-            self.touch_named(&namespace, groups, Part::Lapse);
+        for groups in self.followed.lapse(now) {
+            self.touch_each(groups, Part::Lapse);
         }
         let removed = std::mem::take(&mut self.removed);
         let mut observations = Vec::new();
@@ -223,7 +223,7 @@ impl Index {
     /// Builds the parts of a group that may have changed, and tells those that did.
     fn tell(&mut self, key: &GroupKey, parts: Parts, out: &mut Vec<(GroupKey, Observation)>) {
         let Some(mut space) = self.namespaces.remove(&key.namespace) else { return };
-        if let Some(mut group) = space.groups.remove(&key.name) {
+        if let Some(mut group) = space.groups.remove(key) {
             // Where members changed, so may have their nodes.
             let parts = if parts.has(Part::Members) { parts.with(Part::Nodes) } else { parts };
             if parts.has(Part::Nodes) {
@@ -244,7 +244,7 @@ impl Index {
                     }
                 }
             }
-            space.groups.insert(key.name.clone(), group);
+            space.groups.insert(key.clone(), group);
         }
         self.namespaces.insert(key.namespace.clone(), space);
     }
@@ -262,17 +262,16 @@ impl Index {
         *slot = slot.and(parts.into());
     }
 
-    fn touch_named(&mut self, namespace: &Arc<str>, names: impl IntoIterator<Item = Arc<str>>, part: Part) {
-        for name in names {
-            self.touch(GroupKey { namespace: namespace.clone(), name }, part);
+    fn touch_each(&mut self, keys: impl IntoIterator<Item = GroupKey>, parts: impl Into<Parts>) {
+        let parts = parts.into();
+        for key in keys {
+            self.touch(key, parts);
         }
     }
 
     fn touch_all(&mut self, part: Part) {
         let keys: Vec<_> = self.groups().cloned().collect();
-        for key in keys {
-            self.touch(key, part);
-        }
+        self.touch_each(keys, part);
     }
 
     fn space(&mut self, namespace: &str) -> (Arc<str>, &mut Namespace) {
@@ -285,12 +284,12 @@ impl Index {
     }
 
     fn seat_of(&self, key: &GroupKey) -> Option<&SeatEntry> {
-        self.seats.get(&*seat_name(GroupKind::Cr, key)).map(|seat| &seat.value)
+        self.seats.get(&*seat_name(key)).map(|seat| &seat.value)
     }
 
     fn sort_all(&mut self) {
         let mut touched = Vec::new();
-        for (namespace, space) in &mut self.namespaces {
+        for space in self.namespaces.values_mut() {
             if space.groups.is_empty() {
                 continue;
             }
@@ -298,11 +297,9 @@ impl Index {
             for pod in pods {
                 space.sort_pod(&pod, None);
             }
-            touched.extend(space.groups.keys().map(|name| (namespace.clone(), name.clone())));
+            touched.extend(space.groups.keys().cloned());
         }
-        for (namespace, name) in touched {
-            self.touch(GroupKey { namespace, name }, Parts::EVERY);
-        }
+        self.touch_each(touched, Parts::EVERY);
     }
 }
 

@@ -7,7 +7,7 @@ use super::service::ServiceLite;
 use crate::api::Selector;
 use crate::pod::{Labels, Lens, OwnerKind, Owners, PodLite};
 use crate::slice::SliceLite;
-use hotstandby_core::ids::Uid;
+use hotstandby_core::ids::{GroupKey, Uid};
 use hotstandby_core::view::Family;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -32,15 +32,15 @@ pub(super) struct Group {
 }
 
 /// A group's claim on a Service: the oldest wins, and ties end by UID.
-type Claim = (i64, Uid, Arc<str>);
+type Claim = (i64, Uid, GroupKey);
 
 /// One namespace.
 #[derive(Debug, Default)]
 pub(super) struct Namespace {
-    pub(super) groups: HashMap<Arc<str>, Group>,
+    pub(super) groups: HashMap<GroupKey, Group>,
     selectors: Selectors,
     pub(super) pods: HashMap<Arc<str>, Stored<Box<PodLite>>>,
-    holders: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
+    holders: HashMap<Arc<str>, BTreeSet<GroupKey>>,
     pub(super) services: HashMap<Arc<str>, Stored<ServiceLite>>,
     /// Sorted; nearly always one.
     claims: HashMap<Arc<str>, Vec<Claim>>,
@@ -62,11 +62,11 @@ impl Namespace {
 
     /// Stores a group's object. Members are found by [`Namespace::find_members`].
     pub(super) fn put_group(&mut self, object: GroupObject, epoch: u32) {
-        let name = object.key.name.clone();
-        let had = self.groups.remove(&name);
+        let key = object.key.clone();
+        let had = self.groups.remove(&key);
         self.drop_claims(had.as_ref().map(|had| &had.object));
         for service in &object.services {
-            let claim = (object.created_ms, object.uid().clone(), name.clone());
+            let claim = (object.created_ms, object.uid().clone(), key.clone());
             let claims = self.claims.entry(service.clone()).or_default();
             claims.push(claim);
             claims.sort();
@@ -82,7 +82,7 @@ impl Namespace {
             told: [None; 6],
         });
         if object.selector.is_some() {
-            self.selectors.insert(&name, &object.pairs);
+            self.selectors.insert(&key, &object.pairs);
             group.selector.clone_from(&object.selector);
         }
         if let Ok(spec) = &object.view.spec {
@@ -90,15 +90,15 @@ impl Namespace {
         }
         group.epoch = epoch;
         group.object = object;
-        self.groups.insert(name, group);
+        self.groups.insert(key, group);
     }
 
     /// Removes a group.
-    pub(super) fn take_group(&mut self, name: &str) -> Option<Group> {
-        let group = self.groups.remove(name)?;
-        self.selectors.remove(name);
+    pub(super) fn take_group(&mut self, key: &GroupKey) -> Option<Group> {
+        let group = self.groups.remove(key)?;
+        self.selectors.remove(key);
         self.drop_claims(Some(&group.object));
-        self.drop_holder(name, group.holder.as_ref());
+        self.drop_holder(key, group.holder.as_ref());
         Some(group)
     }
 
@@ -106,7 +106,7 @@ impl Namespace {
         let Some(object) = object else { return };
         for service in &object.services {
             if let Some(claims) = self.claims.get_mut(service) {
-                claims.retain(|(.., group)| *group != object.key.name);
+                claims.retain(|(.., group)| *group != object.key);
                 if claims.is_empty() {
                     self.claims.remove(service);
                 }
@@ -114,7 +114,7 @@ impl Namespace {
         }
     }
 
-    fn drop_holder(&mut self, group: &str, holder: Option<&(Arc<str>, Uid)>) {
+    fn drop_holder(&mut self, group: &GroupKey, holder: Option<&(Arc<str>, Uid)>) {
         let Some((pod, _)) = holder else { return };
         if let Some(groups) = self.holders.get_mut(pod) {
             groups.remove(group);
@@ -125,22 +125,21 @@ impl Namespace {
     }
 
     /// Notes whom a group's seat names; tells whether that is news.
-    pub(super) fn set_holder(&mut self, group: &str, holder: Option<(Arc<str>, Uid)>) -> bool {
+    pub(super) fn set_holder(&mut self, group: &GroupKey, holder: Option<(Arc<str>, Uid)>) -> bool {
         let Some(entry) = self.groups.get_mut(group) else { return false };
         if entry.holder == holder {
             return false;
         }
         let had = std::mem::replace(&mut entry.holder, holder.clone());
-        let name = entry.object.key.name.clone();
         self.drop_holder(group, had.as_ref());
         if let Some((pod, _)) = holder {
-            self.holders.entry(pod).or_default().insert(name);
+            self.holders.entry(pod).or_default().insert(group.clone());
         }
         true
     }
 
     /// Looks through all pods for a group's members.
-    pub(super) fn find_members(&mut self, group: &str) {
+    pub(super) fn find_members(&mut self, group: &GroupKey) {
         let Some(entry) = self.groups.get_mut(group) else { return };
         let Some(selector) = entry.selector.clone() else { return };
         let picked = self.pods.iter().filter(|(_, pod)| picks(&selector, &pod.value.template.labels));
@@ -148,7 +147,7 @@ impl Namespace {
     }
 
     /// Sorts one pod, or the place where it was, into the groups; returns those it concerns.
-    pub(super) fn sort_pod(&mut self, name: &Arc<str>, before: Option<&Labels>) -> BTreeSet<Arc<str>> {
+    pub(super) fn sort_pod(&mut self, name: &Arc<str>, before: Option<&Labels>) -> BTreeSet<GroupKey> {
         let template = self.pods.get(name).map(|pod| pod.value.template.clone());
         let labels = template.as_ref().map(|template| &template.labels);
         let mut concerned: BTreeSet<_> = self.holders.get(name).into_iter().flatten().cloned().collect();
@@ -172,12 +171,12 @@ impl Namespace {
     }
 
     /// The groups that name a Service.
-    pub(super) fn claimants(&self, service: &str) -> impl Iterator<Item = &Arc<str>> {
+    pub(super) fn claimants(&self, service: &str) -> impl Iterator<Item = &GroupKey> {
         self.claims.get(service).into_iter().flatten().map(|(.., group)| group)
     }
 
     /// The group that may feed a Service.
-    pub(super) fn owner_of(&self, service: &str) -> Option<&Arc<str>> {
+    pub(super) fn owner_of(&self, service: &str) -> Option<&GroupKey> {
         self.claims.get(service)?.first().map(|(.., group)| group)
     }
 
@@ -245,13 +244,13 @@ impl Namespace {
     }
 
     /// Groups with a member that this owner made.
-    pub(super) fn groups_of_owner(&self, kind: OwnerKind, owner: &str) -> Vec<Arc<str>> {
+    pub(super) fn groups_of_owner(&self, kind: OwnerKind, owner: &str) -> Vec<GroupKey> {
         let owned = |pod: &Arc<str>| {
             let owner_of = self.pods.get(pod).and_then(|pod| pod.value.template.owner.as_ref());
             owner_of.is_some_and(|(have, name)| *have == kind && **name == *owner)
         };
         let groups = self.groups.iter().filter(|(_, group)| group.members.iter().any(owned));
-        groups.map(|(name, _)| name.clone()).collect()
+        groups.map(|(key, _)| key.clone()).collect()
     }
 }
 

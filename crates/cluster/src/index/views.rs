@@ -147,8 +147,8 @@ fn services(space: &Namespace, group: &Group) -> Vec<ServiceView> {
 }
 
 fn found(space: &Namespace, group: &Group, name: &Arc<str>) -> ServiceFound {
-    if let Some(owner) = space.owner_of(name).filter(|owner| **owner != group.object.key.name) {
-        return ServiceFound::ClaimedBy(owner.clone());
+    if let Some(owner) = space.owner_of(name).filter(|owner| **owner != group.object.key) {
+        return ServiceFound::ClaimedBy(owner.name.clone());
     }
     let Some(service) = space.services.get(name).map(|service| &service.value) else {
         return ServiceFound::Missing;

@@ -236,5 +236,5 @@ impl Replica {
 }
 
 fn new_group() -> Group {
-    Group::new(GroupKey { namespace: "shop".into(), name: "web".into() }, CONTROLLER.into())
+    Group::new(GroupKey::cr("shop", "web"), CONTROLLER.into())
 }

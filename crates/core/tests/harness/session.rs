@@ -392,7 +392,7 @@ impl Session {
 }
 
 fn new_group() -> Group {
-    Group::new(GroupKey { namespace: "shop".into(), name: "web".into() }, CONTROLLER.into())
+    Group::new(GroupKey::cr("shop", "web"), CONTROLLER.into())
 }
 
 fn error(failure: Failure) -> WriteError {

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     fn group(name: &str) -> GroupKey {
-        GroupKey { namespace: "shop".into(), name: name.into() }
+        GroupKey::cr("shop", name)
     }
 
     #[test]

@@ -8,7 +8,7 @@ use hotstandby_cluster::connect::ConnectOptions;
 use hotstandby_cluster::events::EventSink;
 use hotstandby_cluster::extras::Extras;
 use hotstandby_cluster::index::{Leftover, LeftoverKind};
-use hotstandby_cluster::seat::{GroupKind, SeatStore, seat_name};
+use hotstandby_cluster::seat::{SeatStore, seat_name};
 use hotstandby_cluster::slice::{SliceStore, SliceTarget};
 use hotstandby_cluster::status::{ObservedStatus, Published, StatusStore};
 use hotstandby_cluster::sweep::{Sweeper, Swept};
@@ -42,7 +42,7 @@ fn handle() -> Handle {
 }
 
 fn key() -> GroupKey {
-    GroupKey { namespace: "shop".into(), name: "web".into() }
+    GroupKey::cr("shop", "web")
 }
 
 fn seat(term: u64, group_uid: &str) -> SeatWrite {
@@ -140,7 +140,7 @@ async fn a_sweep_takes_the_seat_of_a_group_that_is_gone_and_no_other() {
     assert_eq!(sweeper.sweep(&leftover).await, Ok(Swept::Kept));
     groups.delete("web", &kube::api::DeleteParams::default()).await.unwrap();
     assert_eq!(sweeper.sweep(&leftover).await, Ok(Swept::Gone));
-    let name = seat_name(GroupKind::Cr, &key());
+    let name = seat_name(&key());
     assert!(handle.with(|server| server.object("coordination.k8s.io", "leases", "hs", &name)).is_none());
 }
 

@@ -205,5 +205,5 @@ impl Told {
 }
 
 pub(super) fn key(name: &str) -> GroupKey {
-    GroupKey { namespace: "shop".into(), name: name.into() }
+    GroupKey::cr("shop", name)
 }
