@@ -50,6 +50,17 @@ impl LiveReader {
         Ok(Live { seat, pods, named })
     }
 
+    /// Reads one pod live; `None`: there is none, or another under its name.
+    pub async fn pod(
+        &self,
+        key: &GroupKey,
+        sight: &Sight,
+        pod: &MemberRef,
+    ) -> Result<Option<MemberView>, WriteError> {
+        let api: Api<WirePod> = Api::namespaced(self.client.clone(), &key.namespace);
+        read_pod(&api, pod, &sight.lens).await.map(|(_, found)| found)
+    }
+
     async fn seat(&self, key: &GroupKey, sight: &Sight) -> Result<SeatState, WriteError> {
         let Some(name) = &sight.lease else { return self.seats.read(key).await };
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), &key.namespace);

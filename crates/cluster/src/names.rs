@@ -26,6 +26,10 @@ pub const HOLDER_INSTANCE: &str = "hotstandby.dev/holder-instance";
 pub const HOLDER_RENEWED: &str = "hotstandby.dev/holder-renewed";
 /// The controller mark of endpoints that a pod's gatekeeper writes itself.
 pub const AWAIT_CONTROLLER: &str = "hotstandby.dev/await";
+/// What undoes our changes of a pod's labels or a Service's selector: a JSON object of keys and values, null where the key goes.
+pub const UNDO: &str = "hotstandby.dev/undo";
+/// Who was active before and must acknowledge or end before the holder is promoted, on the seat: `UID/NAME`, separated by commas.
+pub const PREVIOUS: &str = "hotstandby.dev/previous";
 /// UID of the group, on seat and slices.
 pub const GROUP_UID: &str = "hotstandby.dev/group-uid";
 /// Kind of the group's object (`cr` or `svc`; missing: `cr`), on seat and slices.

@@ -1,18 +1,20 @@
 //! Pods, slimmed, and as members.
 
-use crate::api::{CriticalContainers, Selector};
+mod lens;
+
+pub use lens::{Lens, Owners, to_member_view};
+
+use crate::marked::Marked;
 use crate::names;
 use crate::wire::{Container, ContainerStatus, WirePod, unix_ms};
 use hotstandby_core::ids::{Rv, Uid};
-use hotstandby_core::view::{MemberView, Phase};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use hotstandby_core::view::Phase;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-/// The label on a `StatefulSet`'s pod that names its revision.
-const CONTROLLER_REVISION_HASH: &str = "controller-revision-hash";
 /// Sidecars that answer a TCP connect in the app's place, by container name.
 const MESH_CONTAINERS: [(&str, &str); 5] = [
     ("istio-proxy", "istio"),
@@ -36,8 +38,13 @@ pub struct Labels(Box<[(Arc<str>, Arc<str>)]>);
 impl Labels {
     /// The value of a label.
     pub fn get(&self, key: &str) -> Option<&str> {
+        self.shared(key).map(|value| &**value)
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn shared(&self, key: &str) -> Option<&Arc<str>> {
         let at = self.0.binary_search_by(|(have, _)| (**have).cmp(key)).ok()?;
-        self.0.get(at).map(|(_, value)| &**value)
+        self.0.get(at).map(|(_, value)| value)
     }
 
     /// All labels.
@@ -233,8 +240,7 @@ pub struct PodLite {
     times: Times,
     /// `hotstandby.dev/priority`.
     pub priority: i64,
-    /// Containers that ended, now or before they were last started; mostly none.
-    ended: Option<Arc<Vec<Ended>>>,
+    rare: Option<Arc<Rare>>,
     /// `status.phase`.
     pub phase: Phase,
     /// When it was made, in seconds since 1970; 0: not known.
@@ -245,6 +251,22 @@ pub struct PodLite {
     pub ready_said: bool,
     /// `metadata.deletionTimestamp` is set.
     pub terminating: bool,
+}
+
+/// What few pods have, behind one pointer.
+#[derive(Debug, PartialEq)]
+struct Rare {
+    /// Containers that ended, now or before they were last started.
+    ended: Vec<Ended>,
+    /// Marks of a controller that leads its labels.
+    marked: Option<Marked>,
+}
+
+impl Rare {
+    fn of(pod: &WirePod, interner: &mut Interner) -> Option<Arc<Self>> {
+        let (ended, marked) = (ended(pod, interner), Marked::read(&pod.metadata));
+        (!ended.is_empty() || marked.is_some()).then(|| Arc::new(Self { ended, marked }))
+    }
 }
 
 /// Two times that may be missing, in the space of two numbers.
@@ -280,7 +302,7 @@ impl PodLite {
                 started: unix_ms(status.start_time.as_ref()).unwrap_or(Times::MISSING),
             },
             priority: priority(pod),
-            ended: ended(pod, interner),
+            rare: Rare::of(pod, interner),
             phase: phase(status.phase.as_deref()),
             created: created_seconds(pod),
             ready: ready.is_some_and(|ready| ready.status == "True"),
@@ -302,6 +324,21 @@ impl PodLite {
     /// Whether this is certainly an older state of the same pod.
     pub(crate) fn is_older_than(&self, other: &Self) -> bool {
         self.uid == other.uid && self.rv.to_rv().is_older_than(&other.rv.to_rv())
+    }
+
+    /// Containers that ended.
+    fn ended(&self) -> &[Ended] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.ended)
+    }
+
+    /// Marks of a controller that leads its labels.
+    pub(crate) fn marked(&self) -> Option<&Marked> {
+        self.rare.as_ref()?.marked.as_ref()
+    }
+
+    /// resourceVersion.
+    pub(crate) fn rv(&self) -> Rv {
+        self.rv.to_rv()
     }
 
     /// When it was made, Unix milliseconds in whole seconds.
@@ -393,7 +430,7 @@ fn is_sidecar(init: &Container) -> bool {
 /// Both the present state and the one before the last start are looked at: the kubelet restarts a container within
 /// a second or two, and the end must not go unseen because of that. An end long ago stays visible as long as the
 /// kubelet reports it; whether it is news is for the core to know, which keeps the instances it has seen.
-fn ended(pod: &WirePod, interner: &mut Interner) -> Option<Arc<Vec<Ended>>> {
+fn ended(pod: &WirePod, interner: &mut Interner) -> Vec<Ended> {
     let (spec, status) = (&pod.spec, &pod.status);
     let main = status.container_statuses.iter().filter_map(|status| {
         Some((status, spec.containers.iter().find(|container| container.name == status.name)?))
@@ -402,9 +439,7 @@ fn ended(pod: &WirePod, interner: &mut Interner) -> Option<Arc<Vec<Ended>>> {
         let named = |init: &&Container| init.name == status.name && is_sidecar(init);
         Some((status, spec.init_containers.iter().find(named)?))
     });
-    let found: Vec<Ended> =
-        main.chain(sidecars).filter_map(|(status, container)| end_of(status, container, interner)).collect();
-    (!found.is_empty()).then(|| Arc::new(found))
+    main.chain(sidecars).filter_map(|(status, container)| end_of(status, container, interner)).collect()
 }
 
 fn end_of(status: &ContainerStatus, container: &Container, interner: &mut Interner) -> Option<Ended> {
@@ -420,86 +455,6 @@ fn end_of(status: &ContainerStatus, container: &Container, interner: &mut Intern
         container: interner.text(&status.name),
         finished_ms: unix_ms(terminated.finished_at.as_ref()),
     })
-}
-
-/// How a group looks at pods: everything a member's view needs beside the pod itself.
-#[derive(Clone, Debug)]
-pub struct Lens {
-    /// The group's selector; `None` where the spec never was valid.
-    pub selector: Option<Arc<Selector>>,
-    /// Its critical containers.
-    pub critical: Arc<CriticalContainers>,
-    /// What is known of its members' owners.
-    pub owners: Owners,
-}
-
-/// Revisions of owners.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Owners {
-    /// Revision number by `ReplicaSet`.
-    pub replica_sets: HashMap<Arc<str>, u64>,
-    /// Update revision by `StatefulSet`.
-    pub stateful_sets: HashMap<Arc<str>, Arc<str>>,
-}
-
-impl Owners {
-    /// The rank of a pod's revision among its owner's: higher is newer, 0 where nothing is known.
-    fn rank(&self, pod: &PodLite) -> u64 {
-        match &pod.template.owner {
-            Some((OwnerKind::ReplicaSet, name)) => self.replica_sets.get(name).copied().unwrap_or(0),
-            Some((OwnerKind::StatefulSet, name)) => {
-                let newest = self.stateful_sets.get(name).map(|revision| &**revision);
-                u64::from(newest.is_some() && newest == pod.label(CONTROLLER_REVISION_HASH))
-            }
-            None => 0,
-        }
-    }
-}
-
-impl Lens {
-    /// Whether the group's selector picks this pod.
-    pub fn picks(&self, pod: &PodLite) -> bool {
-        self.selector.as_ref().is_some_and(|selector| selector.matches_by(|key| pod.label(key)))
-    }
-}
-
-/// A pod as a member of the group with this lens.
-pub fn to_member_view(pod: &PodLite, lens: &Lens) -> MemberView {
-    MemberView {
-        name: pod.name.clone(),
-        uid: pod.uid(),
-        rv: pod.rv.to_rv(),
-        ips: pod.ips(),
-        node: pod.node.clone(),
-        phase: pod.phase,
-        ready: pod.ready,
-        ready_said: pod.ready_said,
-        ready_turned_ms: Times::get(pod.times.ready_turned),
-        terminating: pod.terminating,
-        selected: lens.picks(pod),
-        created_ms: pod.created_ms(),
-        started_ms: Times::get(pod.times.started),
-        priority: pod.priority,
-        revision: lens.owners.rank(pod),
-        critical_terminated: critical_terminated(pod, &lens.critical),
-        mesh: pod.template.mesh,
-        named_ports: pod.template.ports.clone(),
-    }
-}
-
-/// The newest end of a critical container, by the kubelet's clock; ties go to the later in the pod.
-fn critical_terminated(pod: &PodLite, critical: &CriticalContainers) -> Option<Arc<str>> {
-    if critical.is_empty() {
-        return None;
-    }
-    pod.ended
-        .iter()
-        .flat_map(|ended| ended.iter())
-        .filter(|end| {
-            critical.contains(&end.container, end.env.iter().map(|(key, value)| (&**key, &**value)))
-        })
-        .max_by_key(|end| end.finished_ms)
-        .map(|end| end.instance.clone())
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What is kept of a pod, and how a group sees it.
 
 use super::*;
-use crate::api::LabelSelector;
+use crate::api::{CriticalContainers, LabelSelector, Selector};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 fn pod(change: Value) -> PodLite {
     let mut pod = json!({
@@ -43,6 +44,7 @@ fn lens(critical: CriticalContainers) -> Lens {
     Lens {
         selector: Some(Arc::new(Selector::new(&selector, "spec.selector").unwrap())),
         critical: Arc::new(critical),
+        led: Arc::from(["role".into()]),
         owners: Owners {
             replica_sets: HashMap::from([("web-abc".into(), 4)]),
             stateful_sets: HashMap::from([("web".into(), "rev-2".into())]),

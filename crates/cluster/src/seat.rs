@@ -4,7 +4,7 @@ use crate::call::{Verb, with_deadline};
 use crate::extras::Extras;
 use crate::marks::{self, GroupMarks, is_our_annotation};
 use crate::names;
-use hotstandby_core::action::{Precondition, SeatWrite};
+use hotstandby_core::action::{MemberRef, Precondition, SeatWrite};
 use hotstandby_core::ids::{GroupKey, GroupKind, Rv, Term, Uid};
 use hotstandby_core::observation::WriteError;
 use hotstandby_core::reason::Reason;
@@ -72,7 +72,27 @@ fn seat_marks(annotations: &BTreeMap<String, String>) -> Option<SeatMarks> {
         term: Term(annotations.get(names::TERM)?.parse().ok()?),
         reason: Reason::parse(annotations.get(names::REASON)?)?,
         since_ms: marks::parse_millis(annotations.get(names::SINCE)?)?,
+        previous: match annotations.get(names::PREVIOUS) {
+            Some(text) => parse_previous(text)?,
+            None => Vec::new(),
+        },
     })
+}
+
+/// The text of [`names::PREVIOUS`]. Neither UIDs nor pod names have a slash or comma in them.
+fn previous_text(previous: &[MemberRef]) -> Option<String> {
+    let texts: Vec<_> = previous.iter().map(|one| format!("{}/{}", one.uid, one.name)).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
+}
+
+/// The reverse of [`previous_text`]; `None` where it is not what we write.
+fn parse_previous(text: &str) -> Option<Vec<MemberRef>> {
+    let one = |text: &str| {
+        let (uid, name) = text.split_once('/')?;
+        let complete = !uid.is_empty() && !name.is_empty() && !name.contains('/');
+        complete.then(|| MemberRef { name: name.into(), uid: uid.into() })
+    };
+    text.split(',').map(one).collect()
 }
 
 /// Reads and writes the seats of one install.
@@ -223,6 +243,7 @@ fn as_written(stored: &Lease, seat: &SeatWrite) -> Result<SeatRecord, WriteError
         term: seat.term,
         reason: seat.reason,
         since_ms: seat.since_ms,
+        previous: seat.previous.clone(),
     };
     if record.sealed() == Some(&marks) {
         return Ok(record);
@@ -256,6 +277,9 @@ fn lease(
         (names::SINCE, since),
     ] {
         annotations.insert(mark.to_owned(), text);
+    }
+    if let Some(previous) = previous_text(&seat.previous) {
+        annotations.insert(names::PREVIOUS.to_owned(), previous);
     }
     let labels = BTreeMap::from([
         (marks::APP_MANAGED_BY_LABEL.to_owned(), marks::APP_MANAGED_BY.to_owned()),

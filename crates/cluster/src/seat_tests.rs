@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::testing::{Seen, client, failure, stored};
-use hotstandby_core::action::MemberRef;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -18,6 +17,7 @@ fn seat() -> SeatWrite {
         since_ms: 1_795_219_200_123,
         group_uid: "group".into(),
         orphan: false,
+        previous: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::call::{Verb, with_deadline};
 use crate::extras::Extras;
+use crate::marked::stamp;
 use crate::marks::{self, GroupMarks, is_our_annotation};
 use crate::names;
 use crate::seat::{FIELD_MANAGER, delete_exactly};
@@ -127,11 +128,6 @@ fn is_service(owner: &OwnerReference) -> bool {
 fn owner(meta: &ObjectMeta) -> Option<&OwnerReference> {
     let mut services = meta.owner_references.iter().flatten().filter(|owner| is_service(owner));
     services.next().filter(|_| services.next().is_none())
-}
-
-fn stamp(annotations: &BTreeMap<String, String>) -> Option<(Uid, Term)> {
-    let seat = annotations.get(names::SEAT_UID)?.as_str().into();
-    Some((seat, Term(annotations.get(names::TERM)?.parse().ok()?)))
 }
 
 /// The content, if the slice is exactly what we would write for it.

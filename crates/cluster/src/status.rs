@@ -2,13 +2,15 @@
 
 use crate::api::ActiveStandby;
 use crate::api::status::{
-    ActivePod, ActiveStandbyStatus, HistoryEntry, LONGEST_HISTORY, MemberStatus, StageTimes, SwitchoverStatus,
+    ActivePod, ActiveStandbyStatus, HistoryEntry, LONGEST_HISTORY, MemberStatus, StageTimes,
+    SwitchoverStatus, ToldStatus,
 };
 use crate::call::{Verb, with_deadline};
 use crate::seat::FIELD_MANAGER;
 use hotstandby_core::action::Change;
 use hotstandby_core::conditions::{self, ConditionType};
 use hotstandby_core::ids::{GroupKey, Rv, Uid};
+use hotstandby_core::notice::Delivered;
 use hotstandby_core::observation::WriteError;
 use hotstandby_core::report::{Active, MemberReport, Report, Stages};
 use hotstandby_core::switchover::Answer;
@@ -150,7 +152,7 @@ fn active_pod(active: &Active) -> ActivePod {
 }
 
 fn member(report: &MemberReport) -> MemberStatus {
-    let MemberReport { name, role, verdict, probe, last_error, unfit, tripwire_off } = report;
+    let MemberReport { name, role, verdict, probe, last_error, unfit, tripwire_off, delivered } = report;
     MemberStatus {
         name: name.to_string(),
         role: (*role).to_owned(),
@@ -159,6 +161,19 @@ fn member(report: &MemberReport) -> MemberStatus {
         last_error: last_error.as_deref().map(str::to_owned),
         unfit: unfit.map(str::to_owned),
         tripwire: tripwire_off.map(str::to_owned),
+        told: delivered.as_ref().map(told),
+    }
+}
+
+fn told(delivered: &Delivered) -> ToldStatus {
+    let Delivered { uid, role, term, tries, acknowledged, error } = delivered;
+    ToldStatus {
+        uid: uid.to_string(),
+        role: role.as_str().to_owned(),
+        term: number(term.0),
+        tries: i32::try_from(*tries).unwrap_or(i32::MAX),
+        acknowledged: *acknowledged,
+        error: error.as_deref().map(str::to_owned),
     }
 }
 

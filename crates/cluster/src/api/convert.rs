@@ -10,6 +10,7 @@ use super::spec::{
 };
 use hotstandby_core::follow::HolderNames;
 use hotstandby_core::spec::{self as core, GroupSpec, ProbeKind, SpecError, Timing};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
@@ -90,6 +91,8 @@ impl ActiveStandbySpec {
         let group = GroupSpec {
             election: convert_election(election)?,
             services,
+            pointed: BTreeSet::new(),
+            role_label: None,
             when_no_candidate,
             probe: convert_probe(probe.as_ref())?,
             timing: convert_timing(period, timeout, *failure_threshold)?,
@@ -100,6 +103,10 @@ impl ActiveStandbySpec {
             order: convert_order(order)?,
             prefer_nodes: prefer_nodes.as_ref().map(|nodes| nodes.match_labels.clone()).unwrap_or_default(),
             failback: convert_failback(failback)?,
+            old_active: core::OldActive::Keep,
+            delete_critical: false,
+            notify: Vec::new(),
+            handover: core::Handover::Overlap,
             deletion_policy: match deletion_policy {
                 DeletionPolicy::Delete => core::DeletionPolicy::Delete,
                 DeletionPolicy::Orphan => core::DeletionPolicy::Orphan,

@@ -93,6 +93,29 @@ pub struct MemberStatus {
     /// Why no tripwire is held to it; missing where one is, or where none is wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tripwire: Option<String>,
+    /// What it was told of its role by spec.notify, once nothing more is tried; missing where it is not told, or not yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<ToldStatus>,
+}
+
+/// What a member was told of its role.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ToldStatus {
+    /// The pod's UID: another pod under its name was told nothing.
+    pub uid: String,
+    /// The role it was told: active or standby.
+    pub role: String,
+    /// The term it was told.
+    pub term: i64,
+    /// Tries of all notices together.
+    pub tries: i32,
+    /// Whether all notices that can be acknowledged were; missing where none can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<bool>,
+    /// Why the newest try failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// The answer to a switchover request.

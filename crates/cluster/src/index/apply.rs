@@ -12,6 +12,7 @@ use crate::slice::SliceLite;
 use crate::watch::Event;
 use crate::wire::{WireNode, WirePod, WireReplicaSet, WireService, WireStatefulSet};
 use hotstandby_core::ids::{GroupKey, GroupKind, Uid};
+use hotstandby_core::seat::SeatMarks;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::{DeserializeGuard, ObjectMeta};
@@ -25,6 +26,13 @@ const DEPLOYMENT_REVISION: &str = "deployment.kubernetes.io/revision";
 /// Namespace and name of an object; cluster-scoped ones have no namespace.
 fn place(meta: &ObjectMeta) -> Option<(&str, &str)> {
     Some((meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref()?))
+}
+
+/// The holder, and whom it waits for.
+fn seated(marks: &SeatMarks) -> Vec<(Arc<str>, Uid)> {
+    let holder = (marks.holder_name.clone(), marks.holder_uid.clone());
+    let previous = marks.previous.iter().map(|one| (one.name.clone(), one.uid.clone()));
+    std::iter::once(holder).chain(previous).collect()
 }
 
 impl Index {
@@ -85,12 +93,12 @@ impl Index {
         }
         if is_new {
             self.seat_groups.insert(seat_name(&key).into(), key.clone());
-            self.find_holder(&key);
+            self.find_seated(&key);
         }
         if self.followed.follow(&key, lease) {
             // Another seat, which may say nothing else than the one before: it must be told all the same.
             self.forget_told_seat(&key);
-            self.find_holder(&key);
+            self.find_seated(&key);
         }
         self.services_touched(&key.namespace, services);
         self.touch(key, Parts::EVERY);
@@ -152,13 +160,17 @@ impl Index {
         let (_, space) = self.space(namespace);
         let name = pod.name.clone();
         let mut template_before = None;
+        let mut marks_before = None;
         if let Some(had) = space.pods.get_mut(&name) {
             had.epoch = epoch;
             if pod.is_older_than(&had.value) || had.value == pod {
                 return;
             }
             template_before = Some(had.value.template.clone());
+            marks_before = had.value.marked().and_then(|marked| marked.group.clone());
         }
+        let marks = pod.marked().and_then(|marked| marked.group.as_ref());
+        space.marked_pods.moved(&name, marks_before.as_ref(), marks);
         space.pods.insert(name.clone(), Stored { epoch, value: pod });
         if sorted {
             let concerned = space.sort_pod(&name, template_before.as_ref().map(|template| &template.labels));
@@ -174,6 +186,8 @@ impl Index {
             space.pods.insert(name, had);
             return;
         }
+        let marks = had.value.marked().and_then(|marked| marked.group.as_ref());
+        space.marked_pods.moved(&name, marks, None);
         let concerned = space.sort_pod(&name, Some(&had.value.template.labels));
         let empty = space.is_empty();
         self.touch_each(concerned, Part::Members);
@@ -240,7 +254,7 @@ impl Index {
     fn put_service(&mut self, service: &WireService) {
         let epoch = self.lists.epoch(Kind::Service);
         let Some((namespace, name)) = place(&service.metadata) else { return };
-        let Some(value) = ServiceLite::new(service) else { return };
+        let Some(value) = ServiceLite::new(service, &mut self.interner) else { return };
         let (namespace, space) = self.space(namespace);
         if let Some(had) = space.services.get_mut(name) {
             had.epoch = epoch;
@@ -249,13 +263,19 @@ impl Index {
             }
         }
         let name: Arc<str> = name.into();
-        space.services.insert(name.clone(), Stored { epoch, value });
+        let marks = value.group_marks().cloned();
+        let had = space.services.insert(name.clone(), Stored { epoch, value });
+        let marks_before = had.as_ref().and_then(|had| had.value.group_marks());
+        space.marked_services.moved(&name, marks_before, marks.as_ref());
         self.services_touched(&namespace, [name]);
     }
 
     fn remove_service(&mut self, namespace: &str, name: &str) {
         let (namespace, space) = self.space(namespace);
         let removed = space.services.remove_entry(name);
+        if let Some((name, had)) = &removed {
+            space.marked_services.moved(name, had.value.group_marks(), None);
+        }
         let empty = space.is_empty();
         if let Some((name, _)) = removed {
             self.services_touched(&namespace, [name]);
@@ -351,7 +371,7 @@ impl Index {
 
     fn seat_touched(&mut self, name: &str) {
         let Some(key) = self.seat_groups.get(name).cloned() else { return };
-        let moved = self.find_holder(&key);
+        let moved = self.find_seated(&key);
         self.touch(key.clone(), Part::Seat);
         if moved {
             self.touch(key, Part::Members);
@@ -361,16 +381,14 @@ impl Index {
     /// Notes whom the seat of a group names; only a sealed record is believed. Tells whether that changed.
     ///
     /// A seat edited by hand must not make us follow a pod that the group does not own.
-    fn find_holder(&mut self, key: &GroupKey) -> bool {
+    fn find_seated(&mut self, key: &GroupKey) -> bool {
         let sealed = self.seat_of(key).and_then(|seat| seat.record.sealed());
         let Some(uid) = self.group_uid(key) else { return false };
         // Where others elect, what a seat of ours said before is nobody's word.
         let sealed = sealed.filter(|_| !self.followed.is_followed_by(key));
-        let holder = sealed
-            .filter(|marks| marks.group_uid == *uid)
-            .map(|marks| (marks.holder_name.clone(), marks.holder_uid.clone()));
+        let seated = sealed.filter(|marks| marks.group_uid == *uid).map(seated).unwrap_or_default();
         let Some(space) = self.namespaces.get_mut(&key.namespace) else { return false };
-        space.set_holder(key, holder)
+        space.set_seated(key, seated)
     }
 
     pub(super) fn replica_sets_changed(&mut self, event: Event<WireReplicaSet>) {

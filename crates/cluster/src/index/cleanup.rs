@@ -133,5 +133,5 @@ fn is_stale(space: &Namespace, group: &Group, slice: &SliceLite) -> bool {
         return true;
     }
     let kind = space.services.get(service).map(|service| &service.value.kind);
-    matches!(kind, Some(ServiceKind::HasSelector | ServiceKind::ExternalName))
+    matches!(kind, Some(ServiceKind::Selecting(_) | ServiceKind::ExternalName))
 }

@@ -1,9 +1,11 @@
 //! A group as the index keeps it, made from the watched `ActiveStandby`.
 
+use crate::api::status::ToldStatus;
 use crate::api::{ActiveStandby, CriticalContainers, Selector};
 use crate::status::ObservedStatus;
 use crate::wire::unix_ms;
 use hotstandby_core::ids::{GroupKey, Term, Uid};
+use hotstandby_core::notice::{Delivered, Role};
 use hotstandby_core::observation::GroupView;
 use hotstandby_core::spec::SpecError;
 use hotstandby_core::switchover::{Answer, Phase};
@@ -62,6 +64,8 @@ impl GroupObject {
                     message: answer.message.clone(),
                 })
             });
+            object.view.delivered =
+                status.members.iter().filter_map(|member| delivered(member.told.as_ref()?)).collect();
         }
         match group.spec.check() {
             Ok(checked) => {
@@ -90,6 +94,7 @@ impl GroupObject {
                 switchover: None,
                 answered: None,
                 status_term: None,
+                delivered: Vec::new(),
             },
             status: None,
             selector: None,
@@ -108,4 +113,17 @@ impl GroupObject {
     pub fn uid(&self) -> &Uid {
         &self.view.uid
     }
+}
+
+/// What status says was delivered; `None` where it cannot be read.
+fn delivered(told: &ToldStatus) -> Option<Delivered> {
+    let ToldStatus { uid, role, term, tries, acknowledged, error } = told;
+    Some(Delivered {
+        uid: uid.as_str().into(),
+        role: Role::parse(role)?,
+        term: Term(u64::try_from(*term).ok()?),
+        tries: u32::try_from(*tries).ok()?,
+        acknowledged: *acknowledged,
+        error: error.as_deref().map(Into::into),
+    })
 }

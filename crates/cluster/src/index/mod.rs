@@ -13,6 +13,7 @@ mod cleanup;
 mod followed;
 mod group;
 mod lists;
+mod marked;
 mod namespace;
 mod nodes;
 mod selectors;
@@ -23,6 +24,7 @@ pub use cleanup::{Leftover, LeftoverKind, RemovedGroup};
 pub use followed::LeaseWatch;
 pub use group::GroupObject;
 pub use lists::Watched;
+pub(crate) use service::selecting_service;
 
 use crate::api::ActiveStandby;
 use crate::extras::Extras;

@@ -2,12 +2,14 @@
 
 use super::group::GroupObject;
 use super::lists::Stored;
+use super::marked::MarkedNames;
 use super::selectors::Selectors;
 use super::service::ServiceLite;
 use crate::api::Selector;
 use crate::pod::{Labels, Lens, OwnerKind, Owners, PodLite};
 use crate::slice::SliceLite;
 use hotstandby_core::ids::{GroupKey, Uid};
+use hotstandby_core::labels::led_keys;
 use hotstandby_core::view::Family;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -23,8 +25,10 @@ pub(super) struct Group {
     pub(super) lease: Option<Arc<str>>,
     /// Pods the selector picks, of any phase.
     pub(super) members: BTreeSet<Arc<str>>,
-    /// The pod a sealed seat names.
-    pub(super) holder: Option<(Arc<str>, Uid)>,
+    /// Keys of the labels it leads, by the last valid spec.
+    pub(super) led: Arc<[Arc<str>]>,
+    /// The pods a sealed seat names: the holder, and those it waits for.
+    pub(super) seated: Vec<(Arc<str>, Uid)>,
     /// Nodes of the members as last told.
     pub(super) nodes: BTreeSet<Arc<str>>,
     /// What was last told of each part, as a hash: the core keeps the views themselves.
@@ -40,8 +44,10 @@ pub(super) struct Namespace {
     pub(super) groups: HashMap<GroupKey, Group>,
     selectors: Selectors,
     pub(super) pods: HashMap<Arc<str>, Stored<Box<PodLite>>>,
-    holders: HashMap<Arc<str>, BTreeSet<GroupKey>>,
+    seated: HashMap<Arc<str>, BTreeSet<GroupKey>>,
+    pub(super) marked_pods: MarkedNames,
     pub(super) services: HashMap<Arc<str>, Stored<ServiceLite>>,
+    pub(super) marked_services: MarkedNames,
     /// Sorted; nearly always one.
     claims: HashMap<Arc<str>, Vec<Claim>>,
     pub(super) slices: HashMap<Arc<str>, Stored<SliceLite>>,
@@ -77,7 +83,8 @@ impl Namespace {
             selector: None,
             lease: None,
             members: BTreeSet::new(),
-            holder: None,
+            led: Arc::default(),
+            seated: Vec::new(),
             nodes: BTreeSet::new(),
             told: [None; 6],
         });
@@ -87,6 +94,7 @@ impl Namespace {
         }
         if let Ok(spec) = &object.view.spec {
             group.lease = spec.followed().map(|follow| follow.lease.clone());
+            group.led = led_keys(spec).map(Into::into).collect();
         }
         group.epoch = epoch;
         group.object = object;
@@ -98,7 +106,7 @@ impl Namespace {
         let group = self.groups.remove(key)?;
         self.selectors.remove(key);
         self.drop_claims(Some(&group.object));
-        self.drop_holder(key, group.holder.as_ref());
+        self.drop_seated(key, &group.seated);
         Some(group)
     }
 
@@ -114,26 +122,27 @@ impl Namespace {
         }
     }
 
-    fn drop_holder(&mut self, group: &GroupKey, holder: Option<&(Arc<str>, Uid)>) {
-        let Some((pod, _)) = holder else { return };
-        if let Some(groups) = self.holders.get_mut(pod) {
-            groups.remove(group);
-            if groups.is_empty() {
-                self.holders.remove(pod);
+    fn drop_seated(&mut self, group: &GroupKey, seated: &[(Arc<str>, Uid)]) {
+        for (pod, _) in seated {
+            if let Some(groups) = self.seated.get_mut(pod) {
+                groups.remove(group);
+                if groups.is_empty() {
+                    self.seated.remove(pod);
+                }
             }
         }
     }
 
     /// Notes whom a group's seat names; tells whether that is news.
-    pub(super) fn set_holder(&mut self, group: &GroupKey, holder: Option<(Arc<str>, Uid)>) -> bool {
+    pub(super) fn set_seated(&mut self, group: &GroupKey, seated: Vec<(Arc<str>, Uid)>) -> bool {
         let Some(entry) = self.groups.get_mut(group) else { return false };
-        if entry.holder == holder {
+        if entry.seated == seated {
             return false;
         }
-        let had = std::mem::replace(&mut entry.holder, holder.clone());
-        self.drop_holder(group, had.as_ref());
-        if let Some((pod, _)) = holder {
-            self.holders.entry(pod).or_default().insert(group.clone());
+        let had = std::mem::replace(&mut entry.seated, seated.clone());
+        self.drop_seated(group, &had);
+        for (pod, _) in seated {
+            self.seated.entry(pod).or_default().insert(group.clone());
         }
         true
     }
@@ -150,7 +159,7 @@ impl Namespace {
     pub(super) fn sort_pod(&mut self, name: &Arc<str>, before: Option<&Labels>) -> BTreeSet<GroupKey> {
         let template = self.pods.get(name).map(|pod| pod.value.template.clone());
         let labels = template.as_ref().map(|template| &template.labels);
-        let mut concerned: BTreeSet<_> = self.holders.get(name).into_iter().flatten().cloned().collect();
+        let mut concerned: BTreeSet<_> = self.seated.get(name).into_iter().flatten().cloned().collect();
         let mut candidates: BTreeSet<_> =
             before.map(|labels| self.selectors.candidates(labels)).into_iter().flatten().collect();
         if let Some(labels) = labels.filter(|labels| Some(*labels) != before) {
@@ -222,9 +231,9 @@ impl Namespace {
 
     /// How a group looks at pods.
     pub(super) fn lens(&self, group: &Group) -> Lens {
-        let holder = group.holder.as_ref().map(|(name, _)| name);
+        let seated = group.seated.iter().map(|(name, _)| name);
         let mut owners = Owners::default();
-        for name in group.members.iter().chain(holder) {
+        for name in group.members.iter().chain(seated) {
             let owner = self.pods.get(name).and_then(|pod| pod.value.template.owner.clone());
             match owner {
                 Some((OwnerKind::ReplicaSet, name)) => {
@@ -240,7 +249,12 @@ impl Namespace {
                 None => {}
             }
         }
-        Lens { selector: group.selector.clone(), critical: group.object.critical.clone(), owners }
+        Lens {
+            selector: group.selector.clone(),
+            critical: group.object.critical.clone(),
+            led: group.led.clone(),
+            owners,
+        }
     }
 
     /// Groups with a member that this owner made.

@@ -8,6 +8,7 @@ use hotstandby_core::nodes::TURN_WINDOW;
 use hotstandby_core::seat::SeatState;
 use hotstandby_core::view::{Family, NodeState, ServiceFound};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use world::*;
 
 #[test]
@@ -259,7 +260,10 @@ fn a_service_that_got_a_selector_must_not_show_two_actives() {
     let mut world = World::settled();
     world.applied("slice", slice("web-active-hotstandby-ipv4", "web-active", Some(("web", "g1"))));
     world.applied("service", service("web-active", &json!({"app": "web"})));
-    assert_eq!(world.drain().found("web"), Some(ServiceFound::HasSelector));
+    let found = world.drain().found("web").unwrap();
+    let selecting = found.selecting().unwrap();
+    assert_eq!(selecting.selector, BTreeMap::from([("app".into(), "web".into())]));
+    assert_eq!((selecting.ports.len(), &selecting.mark), (1, &None));
     assert_eq!(world.index.stale(&key("web")).len(), 1);
 }
 

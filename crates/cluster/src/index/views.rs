@@ -94,18 +94,17 @@ fn seat(index: &Index, group: &Group) -> SeatState {
     record.map_or(SeatState::Absent, |seat| SeatState::Present(seat.record.clone()))
 }
 
-/// The members' pods: those the selector picks, and the holder, whatever became of it.
+/// The members' pods: those the selector picks, and those the seat names, whatever became of them.
 ///
-/// A finished pod is a member only as the holder: a Job's leavings are no standbys.
-fn member_pods<'a>(space: &'a Namespace, group: &'a Group) -> impl Iterator<Item = &'a PodLite> {
-    let holder = group.holder.as_ref();
-    let is_holder = move |pod: &PodLite| holder.is_some_and(|(_, uid)| pod.is(uid));
-    let unselected = holder.map(|(name, _)| name).filter(|name| !group.members.contains(*name));
+/// A finished pod is a member only as one of the latter: a Job's leavings are no standbys.
+pub(super) fn member_pods<'a>(space: &'a Namespace, group: &'a Group) -> impl Iterator<Item = &'a PodLite> {
+    let is_seated = |pod: &PodLite| group.seated.iter().any(|(_, uid)| pod.is(uid));
+    let unselected = group.seated.iter().map(|(name, _)| name).filter(|name| !group.members.contains(*name));
     let named = group.members.iter().chain(unselected);
     named
         .filter_map(|name| space.pods.get(name))
         .map(|pod| &*pod.value)
-        .filter(move |pod| is_holder(pod) || (!pod.phase.is_finished() && group.members.contains(&pod.name)))
+        .filter(move |pod| is_seated(pod) || (!pod.phase.is_finished() && group.members.contains(&pod.name)))
 }
 
 fn members(space: &Namespace, group: &Group) -> Vec<MemberView> {
@@ -153,8 +152,11 @@ fn found(space: &Namespace, group: &Group, name: &Arc<str>) -> ServiceFound {
     let Some(service) = space.services.get(name).map(|service| &service.value) else {
         return ServiceFound::Missing;
     };
+    if let Some(selecting) = service.selecting() {
+        return ServiceFound::Selecting(Box::new(selecting));
+    }
     let feedable = match &service.kind {
-        ServiceKind::HasSelector => return ServiceFound::HasSelector,
+        ServiceKind::Selecting(_) => return ServiceFound::Missing,
         ServiceKind::ExternalName => return ServiceFound::ExternalName,
         ServiceKind::Feedable(feedable) => feedable,
     };

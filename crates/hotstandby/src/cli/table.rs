@@ -2,7 +2,7 @@
 
 use super::view::{View, condition};
 use hotstandby_cluster::api::ActiveStandby;
-use hotstandby_cluster::api::status::{HistoryEntry, MemberStatus};
+use hotstandby_cluster::api::status::{HistoryEntry, MemberStatus, ToldStatus};
 use std::fmt::Write as _;
 
 /// Which columns there are.
@@ -147,8 +147,10 @@ fn conditions(group: &ActiveStandby) -> Vec<Vec<String>> {
 fn members(members: &[MemberStatus]) -> Vec<Vec<String>> {
     let mut rows = vec![cells(["NAME", "ROLE", "VERDICT", "PROBE", "TRIPWIRE", "NOTE"])];
     for member in members {
-        let MemberStatus { name, role, verdict, probe, last_error, unfit, tripwire } = member;
-        let notes: Vec<_> = [unfit.as_deref(), last_error.as_deref()].into_iter().flatten().collect();
+        let MemberStatus { name, role, verdict, probe, last_error, unfit, tripwire, told } = member;
+        let told = told.as_ref().map(told_note);
+        let notes = [unfit.as_deref(), last_error.as_deref(), told.as_deref()];
+        let notes: Vec<_> = notes.into_iter().flatten().collect();
         let tripwire = tripwire.as_deref().map_or_else(none, |why| format!("off: {why}"));
         rows.push(vec![
             name.clone(),
@@ -160,6 +162,18 @@ fn members(members: &[MemberStatus]) -> Vec<Vec<String>> {
         ]);
     }
     rows
+}
+
+/// What a member was told of its role, and whether it heard.
+fn told_note(told: &ToldStatus) -> String {
+    let ToldStatus { uid: _, role, term, tries, acknowledged, error } = told;
+    let heard = match acknowledged {
+        Some(true) => "acknowledged",
+        Some(false) => "not acknowledged",
+        None => "sent",
+    };
+    let why = error.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("told {role} at term {term}, {heard} ({tries} tried){why}")
 }
 
 fn history(history: &[HistoryEntry], now_ms: i64) -> Vec<Vec<String>> {

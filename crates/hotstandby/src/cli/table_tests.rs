@@ -24,7 +24,8 @@ fn full() -> ActiveStandby {
             "term": 8, "since": "2025-12-31T23:57:00.5Z", "reason": "ProbeRefused", "standbys": 1,
             "members": [
                 {"name": "web-0", "role": "standby", "verdict": "unhealthy", "probe": "Failing", "lastError": "refused", "unfit": "probe failing"},
-                {"name": "web-1", "role": "active", "verdict": "healthy", "probe": "Armed"},
+                {"name": "web-1", "role": "active", "verdict": "healthy", "probe": "Armed",
+                    "told": {"uid": "u", "role": "active", "term": 8, "tries": 2, "acknowledged": true}},
             ],
             "switchover": {"request": "term=6", "phase": "Void", "message": "it names term 6"},
             "history": [{
@@ -79,7 +80,7 @@ Conditions:
 Members:
   NAME    ROLE      VERDICT     PROBE     TRIPWIRE   NOTE
   web-0   standby   unhealthy   Failing   -          probe failing; refused
-  web-1   active    healthy     Armed     -
+  web-1   active    healthy     Armed     -          told active at term 8, acknowledged (2 tried)
 
 History:
   TERM   WHEN        FROM    TO      REASON         DETECT   DECIDE   SEAT    TRAFFIC

@@ -2,12 +2,15 @@
 
 use super::hub::SharedIndex;
 use super::mailbox::Mailbox;
+use hotstandby_cluster::disposal::PodDeleter;
 use hotstandby_cluster::events::EventSink;
-use hotstandby_cluster::live::LiveReader;
+use hotstandby_cluster::live::{LiveReader, Sight};
+use hotstandby_cluster::pod_labels::LabelStore;
+use hotstandby_cluster::pointer::{PointerStore, ServiceAt};
 use hotstandby_cluster::seat::SeatStore;
 use hotstandby_cluster::slice::{SliceStore, SliceTarget, slice_name};
-use hotstandby_core::action::{Action, MemberRef, Notice, Precondition, SeatWrite, Ticket};
-use hotstandby_core::ids::{GroupKey, Uid};
+use hotstandby_core::action::{Action, MarkedWrite, MemberRef, Notice, Precondition, SeatWrite, Ticket};
+use hotstandby_core::ids::{GroupKey, Rv, Uid};
 use hotstandby_core::observation::{Observation, WriteError};
 use hotstandby_core::view::SliceContent;
 use hotstandby_host::context::HostContext;
@@ -24,6 +27,9 @@ pub(super) struct Executor {
     pub(super) index: SharedIndex,
     pub(super) seats: Arc<SeatStore>,
     pub(super) slices: SliceStore,
+    pub(super) labels: LabelStore,
+    pub(super) pointers: PointerStore,
+    pub(super) deleter: PodDeleter,
     pub(super) live: LiveReader,
     pub(super) events: EventSink,
     pub(super) peers: Peers,
@@ -65,10 +71,21 @@ impl Executor {
                 let target = SliceTarget { group: key.clone(), service, service_uid, family };
                 self.write_slice(mailbox, ticket, &target, &precondition, &content).await;
             }
+            Action::LabelPod { ticket, pod, rv, write } => {
+                self.label_pod(key, mailbox, ticket, &pod, &rv, &write).await;
+            }
+            Action::PointService { ticket, service, uid, rv, write } => {
+                let service = ServiceAt { name: service, uid, rv };
+                self.point_service(key, mailbox, ticket, service, &write).await;
+            }
+            Action::DeletePod { ticket, pod, rv, grace_seconds } => {
+                self.delete_pod(key, mailbox, ticket, &pod, &rv, grace_seconds).await;
+            }
             Action::AskPeers { ticket, uid, node, failing_since } => {
                 self.ask_peers(key, mailbox, ticket, &uid, node.as_deref(), failing_since).await;
             }
-            Action::ProbeAt { .. }
+            Action::Notify { .. }
+            | Action::ProbeAt { .. }
             | Action::Relist
             | Action::Tell(_)
             | Action::Publish(_)
@@ -84,10 +101,9 @@ impl Executor {
         pods: &[MemberRef],
         named: Option<&str>,
     ) {
-        let sight = self.index.lock().unwrap_or_else(PoisonError::into_inner).sight(key);
-        let live = match sight {
+        let live = match self.sight(key) {
             Some(sight) => self.live.verify(key, &sight, pods, named).await,
-            None => Err(WriteError::Unknown("the group is gone".into())),
+            None => Err(gone()),
         };
         if let Err(error) = &live {
             tracing::warn!(group = %key, error = %describe(error), "reading seat and pods failed; it is tried again");
@@ -131,7 +147,7 @@ impl Executor {
         let began = self.host.clock.mono();
         let outcome = self.slices.write(target, precondition, content, extras).await;
         self.note_write("slice", &target.group, began, outcome.as_ref().err());
-        if matches!(outcome, Err(WriteError::Conflict | WriteError::Unknown(_)))
+        if is_open(outcome.as_ref().err())
             && let Ok(slice) = self.slices.read(target).await
         {
             let (service, family) = (Arc::clone(&target.service), target.family);
@@ -139,6 +155,87 @@ impl Executor {
         }
         let (service, family) = (Arc::clone(&target.service), target.family);
         mailbox.push(Observation::SliceWritten { ticket, service, family, outcome });
+    }
+
+    async fn label_pod(
+        &self,
+        key: &GroupKey,
+        mailbox: &Mailbox,
+        ticket: Ticket,
+        pod: &MemberRef,
+        rv: &Rv,
+        write: &MarkedWrite,
+    ) {
+        let began = self.host.clock.mono();
+        let outcome = match self.sight(key) {
+            Some(sight) => self.labels.write(key, pod, rv, write, &sight.lens).await,
+            None => Err(gone()),
+        };
+        self.note_write("pod-labels", key, began, outcome.as_ref().err());
+        self.read_pod_after(key, mailbox, pod, outcome.as_ref().err()).await;
+        let (uid, outcome) = (pod.uid.clone(), outcome.map(Box::new));
+        mailbox.push(Observation::PodLabelled { ticket, uid, outcome });
+    }
+
+    async fn point_service(
+        &self,
+        key: &GroupKey,
+        mailbox: &Mailbox,
+        ticket: Ticket,
+        service: ServiceAt,
+        write: &MarkedWrite,
+    ) {
+        let began = self.host.clock.mono();
+        let outcome = self.pointers.write(key, &service, write).await;
+        self.note_write("selector", key, began, outcome.as_ref().err());
+        let service = service.name;
+        if is_open(outcome.as_ref().err())
+            && let Ok(found) = self.pointers.read(&key.namespace, &service).await
+        {
+            let (service, found) = (service.clone(), found.map(Box::new));
+            mailbox.push(Observation::ServiceRead { service, found });
+        }
+        mailbox.push(Observation::ServicePointed { ticket, service, outcome: outcome.map(Box::new) });
+    }
+
+    async fn delete_pod(
+        &self,
+        key: &GroupKey,
+        mailbox: &Mailbox,
+        ticket: Ticket,
+        pod: &MemberRef,
+        rv: &Rv,
+        grace_seconds: Option<u32>,
+    ) {
+        let began = self.host.clock.mono();
+        let outcome = self.deleter.delete(&key.namespace, pod, rv, grace_seconds).await;
+        self.note_write("pod-deletion", key, began, outcome.as_ref().err());
+        if outcome.is_ok() {
+            tracing::info!(group = %key, pod = %pod.name, grace_seconds, "pod deleted");
+        }
+        self.read_pod_after(key, mailbox, pod, outcome.as_ref().err()).await;
+        mailbox.push(Observation::PodDeleted { ticket, uid: pod.uid.clone(), outcome });
+    }
+
+    /// Reads a pod live where a write of it was overtaken, or ended without an answer.
+    async fn read_pod_after(
+        &self,
+        key: &GroupKey,
+        mailbox: &Mailbox,
+        pod: &MemberRef,
+        error: Option<&WriteError>,
+    ) {
+        if is_open(error)
+            && let Some(sight) = self.sight(key)
+            && let Ok(found) = self.live.pod(key, &sight, pod).await
+        {
+            mailbox.push(Observation::PodRead { uid: pod.uid.clone(), pod: found.map(Box::new) });
+        }
+    }
+
+    /// How a group looks at the cluster; `None`: it is gone.
+    fn sight(&self, key: &GroupKey) -> Option<Sight> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner).sight(key)
     }
 
     async fn ask_peers(
@@ -174,6 +271,15 @@ impl Executor {
             Some(error) => tracing::warn!(group = %key, kind, error = %describe(error), "a write failed"),
         }
     }
+}
+
+/// Whether what is stored is open after this: it must be read before anything else.
+const fn is_open(error: Option<&WriteError>) -> bool {
+    matches!(error, Some(WriteError::Conflict | WriteError::Unknown(_)))
+}
+
+fn gone() -> WriteError {
+    WriteError::Unknown("the group is gone".into())
 }
 
 fn describe(error: &WriteError) -> &str {

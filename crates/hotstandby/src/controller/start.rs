@@ -8,9 +8,12 @@ use crate::cli::controller_flags::ControllerConfig;
 use anyhow::Context;
 use hotstandby_cluster::access::{Reach, missing_rights};
 use hotstandby_cluster::connect::{Clients, keep_warm};
+use hotstandby_cluster::disposal::PodDeleter;
 use hotstandby_cluster::events::EventSink;
 use hotstandby_cluster::index::{Index, Watched};
 use hotstandby_cluster::live::LiveReader;
+use hotstandby_cluster::pod_labels::LabelStore;
+use hotstandby_cluster::pointer::PointerStore;
 use hotstandby_cluster::seat::SeatStore;
 use hotstandby_cluster::slice::SliceStore;
 use hotstandby_cluster::status::StatusStore;
@@ -121,11 +124,16 @@ fn start_hubs(
         let seats = SeatStore::new(clients.decide.clone(), &config.seat_namespace, Arc::clone(&controller));
         let (seats, slices) =
             (Arc::new(seats), SliceStore::new(clients.decide.clone(), Arc::clone(&controller)));
+        let labels = LabelStore::new(clients.decide.clone(), Arc::clone(&controller));
+        let pointers = PointerStore::new(clients.decide.clone(), Arc::clone(&controller));
         let (relist, relists) = mpsc::unbounded_channel();
         let executor = Executor {
             index: Arc::clone(&index),
             seats: Arc::clone(&seats),
             slices: slices.clone(),
+            labels: labels.clone(),
+            pointers: pointers.clone(),
+            deleter: PodDeleter::new(clients.decide.clone()),
             live: LiveReader::new(clients.decide.clone(), Arc::clone(&seats)),
             events: events.clone(),
             peers: peers.clone(),

@@ -128,6 +128,10 @@ impl GroupTask {
                 Action::Verify { .. }
                 | Action::WriteSeat { .. }
                 | Action::WriteSlice { .. }
+                | Action::LabelPod { .. }
+                | Action::PointService { .. }
+                | Action::DeletePod { .. }
+                | Action::Notify { .. }
                 | Action::AskPeers { .. }
                 | Action::Relist => {
                     self.executor.begin(self.group.key(), &self.mailbox, action);

@@ -53,6 +53,7 @@ fn seat(term: u64, group_uid: &str) -> SeatWrite {
         since_ms: START_MS + 123,
         group_uid: group_uid.into(),
         orphan: false,
+        previous: Vec::new(),
     }
 }
 
