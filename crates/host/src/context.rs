@@ -1,4 +1,4 @@
-//! What all probers of one replica share.
+//! What everything of one replica that opens sockets shares.
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -14,6 +14,8 @@ pub const PROBE_SLOTS: usize = 1024;
 /// Extra probes under way at once: they have places of their own, so that no crowd of hanging probes delays the
 /// confirmation of a refusal.
 pub const URGENT_SLOTS: usize = 512;
+/// Notices under way at once: a crowd of members that never answer must not take the descriptors of the probes.
+pub const NOTICE_SLOTS: usize = 64;
 
 /// Shared by everything of one replica that opens sockets.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct HostContext {
     pub(crate) slots: Semaphore,
     /// Places for extra probes.
     pub(crate) urgent: Semaphore,
+    /// Places for notices.
+    pub(crate) notices: Semaphore,
 }
 
 impl HostContext {
@@ -47,6 +51,7 @@ impl HostContext {
             metrics: Metrics::new(),
             slots: Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS)),
             urgent: Semaphore::new(urgent.clamp(1, Semaphore::MAX_PERMITS)),
+            notices: Semaphore::new(NOTICE_SLOTS),
         })
     }
 }

@@ -36,6 +36,7 @@ labels! {
     ByWrite { kind, outcome }
     ByKind { kind }
     ByResource { resource }
+    ByNotice { by, outcome }
 }
 
 /// All metrics of one replica.
@@ -57,6 +58,7 @@ pub struct Metrics {
     clock_gaps: Counter,
     dropped_probes: Counter,
     peer_vetoes: Counter,
+    notices: Family<ByNotice, Counter>,
 }
 
 impl Default for Metrics {
@@ -84,6 +86,7 @@ impl Metrics {
             clock_gaps: Counter::default(),
             dropped_probes: Counter::default(),
             peer_vetoes: Counter::default(),
+            notices: Family::default(),
         };
         metrics.register();
         metrics
@@ -117,6 +120,7 @@ impl Metrics {
             "Failovers held back because a peer saw the active healthy",
             self.peer_vetoes.clone(),
         );
+        into.register("notices", "Tries to tell a member its role, by how they ended", self.notices.clone());
         self.registry = registry;
     }
 
@@ -169,6 +173,11 @@ impl Metrics {
         self.peer_vetoes.inc();
     }
 
+    /// A try to tell a member its role ended.
+    pub fn notice_ended(&self, by: &'static str, outcome: &'static str) {
+        self.notices.get_or_create(&ByNotice { by, outcome }).inc();
+    }
+
     /// Gaps of the clock since the start.
     pub fn set_clock_gaps(&self, count: u64) {
         self.clock_gaps.inner().store(count, Ordering::Relaxed);
@@ -190,7 +199,8 @@ fn timing() -> Histogram {
     Histogram::new(BUCKETS)
 }
 
-const fn outcome_text(outcome: Outcome) -> &'static str {
+/// The label's value.
+pub(crate) const fn outcome_text(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Success => "success",
         Outcome::Refused => "refused",
@@ -216,6 +226,7 @@ mod tests {
         metrics.watch_told("pods", ms(1_000));
         metrics.set_lead(true);
         metrics.peer_vetoed();
+        metrics.notice_ended("udp", "acknowledged");
         metrics.set_clock_gaps(2);
         let text = metrics.encode(ms(3_500)).unwrap();
         for line in [
@@ -232,6 +243,7 @@ mod tests {
             "hotstandby_clock_gaps_total 2",
             "hotstandby_dropped_probes_total 1",
             "hotstandby_peer_vetoes_total 1",
+            "hotstandby_notices_total{by=\"udp\",outcome=\"acknowledged\"} 1",
         ] {
             assert!(text.contains(line), "{line} not in\n{text}");
         }

@@ -7,6 +7,7 @@
 )]
 
 mod admin;
+mod notice;
 mod peers;
 mod probe;
 mod prober;

@@ -141,6 +141,25 @@ pub(crate) async fn head(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8(text).unwrap())
 }
 
+/// Reads one request: its head, and as much of a body as that announces.
+pub(crate) async fn body(stream: &mut TcpStream) -> Option<(String, String)> {
+    let mut text = Vec::new();
+    let mut buffer = [0; 1024];
+    loop {
+        let so_far = String::from_utf8(text.clone()).unwrap();
+        if let Some((head, body)) = so_far.split_once("\r\n\r\n") {
+            let announced = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= announced.map_or(0, |length| length.parse().unwrap()) {
+                return Some((format!("{head}\r\n"), body.to_owned()));
+            }
+        }
+        match stream.read(&mut buffer).await {
+            Ok(length) if length > 0 => text.extend_from_slice(&buffer[..length]),
+            _ => return None,
+        }
+    }
+}
+
 /// Answers one request with this text and closes; waits for ever on a client that says nothing.
 pub(crate) async fn answer(mut stream: TcpStream, text: &str) {
     if head(&mut stream).await.is_some() {
