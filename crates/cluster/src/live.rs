@@ -7,7 +7,7 @@ use crate::seat::SeatStore;
 use crate::wire::WirePod;
 use futures::future::try_join_all;
 use hotstandby_core::action::MemberRef;
-use hotstandby_core::ids::{GroupKey, Uid};
+use hotstandby_core::ids::{GroupKey, Term, Uid};
 use hotstandby_core::observation::{Live, WriteError};
 use hotstandby_core::seat::SeatState;
 use hotstandby_core::view::MemberView;
@@ -61,7 +61,8 @@ impl LiveReader {
         read_pod(&api, pod, &sight.lens).await.map(|(_, found)| found)
     }
 
-    async fn seat(&self, key: &GroupKey, sight: &Sight) -> Result<SeatState, WriteError> {
+    /// Reads the seat live. What cannot be undone is done only while that stands as it was decided by, see [`stands`].
+    pub async fn seat(&self, key: &GroupKey, sight: &Sight) -> Result<SeatState, WriteError> {
         let Some(name) = &sight.lease else { return self.seats.read(key).await };
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), &key.namespace);
         let what = format!("read Lease {name}");
@@ -72,6 +73,17 @@ impl LiveReader {
             .ok_or_else(|| WriteError::Unknown(format!("{what}: the answer has no UID").into()))?;
         Ok(SeatState::Present(record))
     }
+}
+
+/// Whether a seat is still this one at this term. A Lease of others that counts no transitions says only that it is this one.
+pub fn stands(seat: &SeatState, uid: &Uid, term: Term) -> bool {
+    seat.record().is_some_and(|record| {
+        let as_decided = match &record.followed {
+            Some(_) => record.term.is_none_or(|now| now == term),
+            None => record.sealed().is_some_and(|marks| marks.term == term),
+        };
+        record.uid == *uid && as_decided
+    })
 }
 
 /// How a group looks at the cluster, for live reads.
@@ -101,4 +113,41 @@ async fn read_pod(
     let pod = found.and_then(|pod| PodLite::new(&pod, &mut Interner::default()));
     let member = pod.filter(|pod| pod.is(&wanted.uid)).map(|pod| to_member_view(&pod, lens));
     Ok((wanted.uid.clone(), member))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hotstandby_core::reason::Reason;
+    use hotstandby_core::seat::{SeatMarks, SeatRecord};
+
+    fn seat(term: u64) -> SeatRecord {
+        SeatRecord {
+            uid: "seat".into(),
+            rv: "1".into(),
+            holder: Some("web-0".into()),
+            term: Some(Term(term)),
+            marks: Some(SeatMarks {
+                group_uid: "g".into(),
+                holder_uid: "p0".into(),
+                holder_name: "web-0".into(),
+                term: Term(term),
+                reason: Reason::Initial,
+                since_ms: 0,
+                previous: Vec::new(),
+            }),
+            controller: None,
+            followed: None,
+        }
+    }
+
+    #[test]
+    fn a_seat_that_moved_was_edited_or_made_anew_does_not_stand() {
+        let stands = |record: SeatRecord| stands(&SeatState::Present(record), &"seat".into(), Term(7));
+        assert!(stands(seat(7)));
+        assert!(!stands(seat(8)));
+        assert!(!stands(SeatRecord { uid: "another".into(), ..seat(7) }));
+        assert!(!stands(SeatRecord { holder: Some("web-1".into()), ..seat(7) }));
+        assert!(!super::stands(&SeatState::Absent, &"seat".into(), Term(7)));
+    }
 }

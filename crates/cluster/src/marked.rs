@@ -4,7 +4,7 @@
 
 use crate::marks::{self, GroupMarks};
 use crate::names;
-use hotstandby_core::action::{MarksWrite, ProjectionMarks};
+use hotstandby_core::action::{MarkedSeat, MarksWrite, ProjectionMarks};
 use hotstandby_core::ids::{GroupKey, Rv, Term, Uid};
 use hotstandby_core::observation::WriteError;
 use hotstandby_core::view::Mark;
@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Those that speak of the seat.
+const OF_SEAT: [&str; 4] = [names::SEAT_UID, names::TERM, names::REASON, names::SINCE];
 /// Every annotation that is written with a mark, and removed with it.
 const ALL: [&str; 11] = [
     names::CONTROLLER,
@@ -93,25 +95,31 @@ pub(crate) fn cleared() -> Changes {
 
 fn set(marks: &ProjectionMarks, group: &GroupKey, controller: &str) -> Result<Changes, WriteError> {
     // Destructured without `..`: what the core says must stand on the object, or be left out on purpose.
-    let ProjectionMarks { seat_uid, term, reason, since_ms, group_uid, orphan, undo } = marks;
-    let since = marks::millis_text(*since_ms)
-        .ok_or_else(|| WriteError::Refused("write marks: the clock is out of range".into()))?;
+    let ProjectionMarks { seat, group_uid, orphan, undo } = marks;
     let mut texts = BTreeMap::new();
     GroupMarks { group: group.clone(), group_uid: group_uid.clone(), orphan: *orphan }.write(&mut texts);
-    for (mark, text) in [
-        (names::CONTROLLER, controller.to_owned()),
-        (names::SEAT_UID, seat_uid.to_string()),
-        (names::TERM, term.to_string()),
-        (names::REASON, reason.as_str().to_owned()),
-        (names::SINCE, since),
-        (names::UNDO, undo_text(undo)),
-    ] {
-        texts.insert(mark.to_owned(), text);
-    }
+    texts.insert(names::CONTROLLER.to_owned(), controller.to_owned());
+    texts.insert(names::UNDO.to_owned(), undo_text(undo));
     // What an earlier write left and this one does not say goes.
     let mut changes = cleared();
+    match seat {
+        Some(seat) => write_seat(seat, &mut texts)?,
+        // What is said of a seat stays as it is.
+        None => changes.retain(|key, _| !OF_SEAT.contains(&key.as_str())),
+    }
     changes.extend(texts.into_iter().map(|(key, text)| (key, Some(text))));
     Ok(changes)
+}
+
+fn write_seat(seat: &MarkedSeat, texts: &mut BTreeMap<String, String>) -> Result<(), WriteError> {
+    let MarkedSeat { uid, term, reason, since_ms } = seat;
+    let since = marks::millis_text(*since_ms)
+        .ok_or_else(|| WriteError::Refused("write marks: the clock is out of range".into()))?;
+    texts.insert(names::SEAT_UID.to_owned(), uid.to_string());
+    texts.insert(names::TERM.to_owned(), term.to_string());
+    texts.insert(names::REASON.to_owned(), reason.as_str().to_owned());
+    texts.insert(names::SINCE.to_owned(), since);
+    Ok(())
 }
 
 /// A merge patch of metadata that only the object with this UID at this version takes.
@@ -142,10 +150,12 @@ mod tests {
 
     fn marks(orphan: bool) -> ProjectionMarks {
         ProjectionMarks {
-            seat_uid: "seat".into(),
-            term: Term(7),
-            reason: Reason::ProbeRefused,
-            since_ms: 1_795_219_200_007,
+            seat: Some(MarkedSeat {
+                uid: "seat".into(),
+                term: Term(7),
+                reason: Reason::ProbeRefused,
+                since_ms: 1_795_219_200_007,
+            }),
             group_uid: "g1".into(),
             orphan,
             undo: BTreeMap::from([
@@ -180,6 +190,15 @@ mod tests {
             let whose = read.group.unwrap();
             assert_eq!((whose.group, whose.group_uid, whose.orphan), (group(), "g1".into(), orphan));
         }
+    }
+
+    #[test]
+    fn marks_without_a_seat_leave_what_an_earlier_one_said() {
+        let write = ProjectionMarks { seat: None, ..marks(false) };
+        let sent = annotations(&MarksWrite::Set(Box::new(write)), &group(), "one/c").unwrap();
+        let read = Marked::read(&after(&[(names::SEAT_UID, "old"), (names::TERM, "6")], &sent)).unwrap();
+        assert_eq!(read.mark.stamp, Some(("old".into(), Term(6))));
+        assert_eq!(read.mark.undo, marks(false).undo);
     }
 
     #[test]

@@ -203,7 +203,7 @@ fn request(
     group: &str,
     notice: &Notification,
 ) -> Result<Request<Full<Bytes>>, String> {
-    let Notification { to, ip: _, role, term, by: _, acknowledge: _, timeout: _ } = notice;
+    let Notification { to, ip: _, role, seat: _, term, by: _, acknowledge: _, timeout: _ } = notice;
     let body = Body { group, pod: &to.name, role: role.as_str(), term: term.0 };
     let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
     Request::post(path)

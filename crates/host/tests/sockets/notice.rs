@@ -18,6 +18,7 @@ fn udp(addr: SocketAddr, message: &str, acknowledge: bool, timeout: Duration) ->
         to: MemberRef { name: "web-0".into(), uid: "p0".into() },
         ip: addr.ip(),
         role: Role::Active,
+        seat: "seat".into(),
         term: Term(7),
         by: NoticeBy::Udp { port: addr.port(), message: message.into() },
         acknowledge,

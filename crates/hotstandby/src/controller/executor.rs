@@ -4,16 +4,18 @@ use super::hub::SharedIndex;
 use super::mailbox::Mailbox;
 use hotstandby_cluster::disposal::PodDeleter;
 use hotstandby_cluster::events::EventSink;
-use hotstandby_cluster::live::{LiveReader, Sight};
+use hotstandby_cluster::live::{LiveReader, Sight, stands};
 use hotstandby_cluster::pod_labels::LabelStore;
 use hotstandby_cluster::pointer::{PointerStore, ServiceAt};
 use hotstandby_cluster::seat::SeatStore;
 use hotstandby_cluster::slice::{SliceStore, SliceTarget, slice_name};
 use hotstandby_core::action::{Action, MarkedWrite, MemberRef, Notice, Precondition, SeatWrite, Ticket};
-use hotstandby_core::ids::{GroupKey, Rv, Uid};
+use hotstandby_core::ids::{GroupKey, Rv, Term, Uid};
+use hotstandby_core::notice::{Notification, Role};
 use hotstandby_core::observation::{Observation, WriteError};
 use hotstandby_core::view::SliceContent;
 use hotstandby_host::context::HostContext;
+use hotstandby_host::notice::notify;
 use hotstandby_host::peers::Peers;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -78,14 +80,14 @@ impl Executor {
                 let service = ServiceAt { name: service, uid, rv };
                 self.point_service(key, mailbox, ticket, service, &write).await;
             }
-            Action::DeletePod { ticket, pod, rv, grace_seconds } => {
-                self.delete_pod(key, mailbox, ticket, &pod, &rv, grace_seconds).await;
+            Action::DeletePod { ticket, pod, rv, seat, grace_seconds } => {
+                self.delete_pod(key, mailbox, ticket, &pod, &rv, seat, grace_seconds).await;
             }
+            Action::Notify { ticket, notice } => self.notify(key, mailbox, ticket, &notice).await,
             Action::AskPeers { ticket, uid, node, failing_since } => {
                 self.ask_peers(key, mailbox, ticket, &uid, node.as_deref(), failing_since).await;
             }
-            Action::Notify { .. }
-            | Action::ProbeAt { .. }
+            Action::ProbeAt { .. }
             | Action::Relist
             | Action::Tell(_)
             | Action::Publish(_)
@@ -198,6 +200,7 @@ impl Executor {
         mailbox.push(Observation::ServicePointed { ticket, service, outcome: outcome.map(Box::new) });
     }
 
+    #[allow(clippy::too_many_arguments)] // what the action says, one by one
     async fn delete_pod(
         &self,
         key: &GroupKey,
@@ -205,16 +208,51 @@ impl Executor {
         ticket: Ticket,
         pod: &MemberRef,
         rv: &Rv,
+        seat: Option<(Uid, Term)>,
         grace_seconds: Option<u32>,
     ) {
         let began = self.host.clock.mono();
-        let outcome = self.deleter.delete(&key.namespace, pod, rv, grace_seconds).await;
+        let as_decided = match &seat {
+            Some((seat, term)) => self.check_seat(key, seat, *term).await,
+            None => Ok(()),
+        };
+        let outcome = match as_decided {
+            Ok(()) => self.deleter.delete(&key.namespace, pod, rv, grace_seconds).await,
+            Err(error) => Err(error),
+        };
         self.note_write("pod-deletion", key, began, outcome.as_ref().err());
         if outcome.is_ok() {
             tracing::info!(group = %key, pod = %pod.name, grace_seconds, "pod deleted");
         }
         self.read_pod_after(key, mailbox, pod, outcome.as_ref().err()).await;
         mailbox.push(Observation::PodDeleted { ticket, uid: pod.uid.clone(), outcome });
+    }
+
+    async fn notify(&self, key: &GroupKey, mailbox: &Mailbox, ticket: Ticket, notice: &Notification) {
+        // Told at the wrong moment, a standby may be told again; an active may not be unmade.
+        let as_decided = match notice.role {
+            Role::Active => self.check_seat(key, &notice.seat, notice.term).await,
+            Role::Standby => Ok(()),
+        };
+        let outcome = match as_decided {
+            Ok(()) => {
+                let sent = notify(&self.host, &key.to_string(), notice).await;
+                sent.map_err(|error| error.to_string().into())
+            }
+            Err(WriteError::Conflict) => Err("the seat has moved meanwhile".into()),
+            Err(WriteError::Refused(why) | WriteError::Unknown(why)) => Err(why),
+        };
+        if let Err(error) = &outcome {
+            tracing::debug!(group = %key, pod = %notice.to.name, %error, "a notice was not delivered");
+        }
+        mailbox.push(Observation::Notified { ticket, outcome });
+    }
+
+    /// Whether the seat is still the one that was decided by, read live. Where it is not, the watch will tell the group.
+    async fn check_seat(&self, key: &GroupKey, seat: &Uid, term: Term) -> Result<(), WriteError> {
+        let sight = self.sight(key).ok_or_else(gone)?;
+        let now = self.live.seat(key, &sight).await?;
+        if stands(&now, seat, term) { Ok(()) } else { Err(WriteError::Conflict) }
     }
 
     /// Reads a pod live where a write of it was overtaken, or ended without an answer.
