@@ -22,6 +22,7 @@ pub mod pointer;
 pub mod seat;
 pub mod slice;
 pub mod status;
+pub mod stores;
 pub mod sweep;
 pub mod user;
 pub mod watch;

@@ -86,3 +86,7 @@ impl LabelStore {
             .ok_or_else(|| WriteError::Unknown(format!("{what}: the answer has no UID").into()))
     }
 }
+
+#[cfg(test)]
+#[path = "pod_labels_tests.rs"]
+mod tests;

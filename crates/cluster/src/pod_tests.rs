@@ -78,6 +78,29 @@ fn a_relabelled_or_dying_pod_shows_it() {
 }
 
 #[test]
+fn a_member_shows_the_led_labels_its_mark_and_whether_its_name_comes_back() {
+    let led = json!({"metadata": {
+        "labels": {"role": "active", "zone": "a"},
+        "annotations": {
+            "hotstandby.dev/controller": "one/c", "hotstandby.dev/seat-uid": "seat", "hotstandby.dev/term": "7",
+            "hotstandby.dev/undo": r#"{"role":"standby"}"#,
+        },
+        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "s", "controller": true}],
+    }});
+    let view = to_member_view(&pod(led), &lens(critical()));
+    assert_eq!(view.labels, BTreeMap::from([("role".into(), "active".into())]));
+    let mark = view.mark.unwrap();
+    assert_eq!(
+        (&*mark.controller, mark.stamp),
+        ("one/c", Some(("seat".into(), hotstandby_core::ids::Term(7))))
+    );
+    assert_eq!(mark.undo, BTreeMap::from([("role".into(), Some("standby".into()))]));
+    assert!(view.stateful);
+    let plain = to_member_view(&pod(json!({})), &lens(critical()));
+    assert_eq!((plain.labels.len(), plain.mark, plain.stateful), (0, None, false));
+}
+
+#[test]
 fn nulls_and_nonsense_do_no_harm() {
     let odd = json!({
         "metadata": {"annotations": {"hotstandby.dev/priority": "high"}},

@@ -98,3 +98,91 @@ impl PointerStore {
         Api::namespaced(self.client.clone(), namespace)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names;
+    use crate::testing::{Log, Seen, client, failure, merged};
+    use hotstandby_core::action::{MarksWrite, ProjectionMarks};
+    use http::Method;
+    use serde_json::Value;
+    use std::collections::BTreeMap;
+
+    const MEMBER: &str = "hotstandby.dev/member";
+
+    fn service() -> ServiceAt {
+        ServiceAt { name: "web".into(), uid: "s1".into(), rv: "5".into() }
+    }
+
+    fn stored() -> Value {
+        json!({
+            "metadata": {"name": "web", "namespace": "shop", "uid": "s1", "resourceVersion": "5"},
+            "spec": {"selector": {"app": "web", MEMBER: "p0"}, "ports": [{"port": 80}]},
+        })
+    }
+
+    fn point() -> MarkedWrite {
+        MarkedWrite {
+            changes: BTreeMap::from([(MEMBER.into(), Some("p1".into())), ("role".into(), None)]),
+            marks: MarksWrite::Set(Box::new(ProjectionMarks {
+                seat: None,
+                group_uid: "g1".into(),
+                orphan: false,
+                undo: BTreeMap::from([(MEMBER.into(), None)]),
+            })),
+        }
+    }
+
+    fn store(answer: impl Fn(&Seen) -> (u16, Value) + Send + Sync + 'static) -> (PointerStore, Log) {
+        let (client, log) = client(answer);
+        (PointerStore::new(client, "one/c".into()), log)
+    }
+
+    #[tokio::test]
+    async fn the_pointer_moves_in_one_patch_that_only_this_service_at_this_version_takes() {
+        let (store, log) = store(|seen| (200, merged(&stored(), &seen.body)));
+        let group = GroupKey::svc("shop", "web");
+        let pointed = store.write(&group, &service(), &point()).await.unwrap();
+        let selector = [("app", "web"), (MEMBER, "p1")].map(|(key, value)| (key.into(), value.into()));
+        assert_eq!(pointed.selector, BTreeMap::from(selector));
+        assert_eq!(&*pointed.mark.unwrap().controller, "one/c");
+        let log = log.lock().unwrap();
+        let [sent] = log.as_slice() else { panic!("{log:?}") };
+        assert_eq!((&sent.method, &*sent.path), (&Method::PATCH, "/api/v1/namespaces/shop/services/web"));
+        assert_eq!(sent.body["metadata"]["uid"], "s1");
+        assert_eq!(sent.body["metadata"]["resourceVersion"], "5");
+        assert_eq!(sent.body["spec"], json!({"selector": {MEMBER: "p1", "role": null}}));
+        assert_eq!(sent.body["metadata"]["annotations"][names::GROUP_KIND], "svc");
+    }
+
+    #[tokio::test]
+    async fn a_200_that_stored_something_else_is_no_success() {
+        let (store, _) = store(|seen| {
+            let mut after = merged(&stored(), &seen.body);
+            after["spec"] = stored()["spec"].clone();
+            (200, after)
+        });
+        let outcome = store.write(&GroupKey::cr("shop", "web"), &service(), &point()).await;
+        assert!(matches!(outcome, Err(WriteError::Refused(why)) if why.contains("webhook")));
+    }
+
+    #[tokio::test]
+    async fn a_service_without_selector_is_none_to_be_pointed() {
+        let (store, _) = store(|seen| match seen.path.rsplit('/').next() {
+            Some("web") => (200, stored()),
+            Some("bare") => (200, json!({"metadata": stored()["metadata"], "spec": {"ports": []}})),
+            _ => failure(404, "NotFound"),
+        });
+        assert!(store.read("shop", "web").await.unwrap().is_some());
+        assert_eq!(store.read("shop", "bare").await, Ok(None));
+        assert_eq!(store.read("shop", "gone").await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn undoing_without_a_selector_makes_none() {
+        let (store, log) = store(|seen| (200, merged(&stored(), &seen.body)));
+        assert_eq!(store.undo("shop", &service(), &Undo::new()).await, Ok(()));
+        assert!(log.lock().unwrap()[0].body.get("spec").is_none());
+    }
+}

@@ -54,6 +54,23 @@ fn a_seat_reads_back_sealed() {
 }
 
 #[test]
+fn former_actives_read_back_and_an_edit_of_them_is_no_word_of_ours() {
+    let one = |name: &str, uid: &str| MemberRef { name: name.into(), uid: uid.into() };
+    let previous = vec![one("web-0", "pod-0"), one("web-2", "pod-2")];
+    let seat = SeatWrite { previous: previous.clone(), ..seat() };
+    let mut lease = lease("cr.shop.web", &key(), "one/controller", &seat, Foreign::default()).unwrap();
+    lease.metadata.uid = Some("seat".into());
+    lease.metadata.resource_version = Some("7".into());
+    assert_eq!(seat_record(&lease).unwrap().sealed().unwrap().previous, previous);
+    for bad in ["", "web-0", "/web-0", "pod-0/", "a/b/c", "pod-0/web-0,"] {
+        let annotations = lease.metadata.annotations.as_mut().unwrap();
+        annotations.insert(names::PREVIOUS.to_owned(), bad.to_owned());
+        assert!(seat_record(&lease).unwrap().sealed().is_none(), "{bad:?}");
+    }
+    assert!(!written().metadata.annotations.unwrap().contains_key(names::PREVIOUS), "absent where empty");
+}
+
+#[test]
 fn an_edit_by_hand_breaks_the_seal() {
     let mut lease = written();
     lease.spec.as_mut().unwrap().holder_identity = Some("web-0".into());

@@ -54,3 +54,18 @@ pub(crate) fn stored(sent: &Value, uid: &str, rv: &str) -> Value {
     object["metadata"]["resourceVersion"] = json!(rv);
     object
 }
+
+/// What a merge patch makes of an object.
+pub(crate) fn merged(object: &Value, patch: &Value) -> Value {
+    let (Value::Object(had), Value::Object(patch)) = (object, patch) else { return patch.clone() };
+    let mut all = had.clone();
+    for (key, value) in patch {
+        if value.is_null() {
+            all.remove(key);
+        } else {
+            let had = all.get(key).cloned().unwrap_or(json!({}));
+            all.insert(key.clone(), merged(&had, value));
+        }
+    }
+    Value::Object(all)
+}

@@ -3,12 +3,15 @@
 
 use super::detect::{CriticalContainersSpec, Detect, HttpGet, Probe, Scheme, TripwireMode};
 use super::duration::Duration;
-use super::selector::Selector;
+use super::notify::{HttpNotice, Notify, Role, UdpNotice};
+use super::selector::{LabelSelector, Selector, check_key, check_value};
 use super::spec::{
     ActiveStandbySpec, Candidates, DeletionPolicy, Election, ElectionMode, Failback, FailbackPolicy,
-    LeaseRef, OldActive, OrderBy, Traffic, WhenNoCandidate,
+    LeaseRef, OldActive, Order, OrderBy, RoleLabel, ServiceMode, ServiceRef, Traffic, WhenNoCandidate,
 };
 use hotstandby_core::follow::HolderNames;
+use hotstandby_core::labels::MEMBER_LABEL;
+use hotstandby_core::notice::{self, NoticeBy, NoticeSpec};
 use hotstandby_core::spec::{self as core, GroupSpec, ProbeKind, SpecError, Timing};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -77,36 +80,43 @@ impl ActiveStandbySpec {
             failback,
             old_active,
             notify,
+            order,
             paused,
             deletion_policy,
             adopt_service,
         } = self;
-        refuse_if(role_label.is_some(), "spec.roleLabel", "role labels")?;
-        refuse_if(*old_active == OldActive::Delete, "spec.oldActive", "deletion of the old active")?;
-        refuse_if(!notify.is_empty(), "spec.notify", "notices to the new active")?;
         refuse_if(*adopt_service, "spec.adoptService", "deletion of foreign endpoints")?;
-        let Detect { probe, period, timeout, failure_threshold, tripwire, critical_containers: _ } = detect;
-        let (services, when_no_candidate) = convert_traffic(traffic);
-        let Candidates { prefer_nodes, order } = candidates;
+        let Detect { probe, period, timeout, failure_threshold, tripwire, critical_containers } = detect;
+        let Traffic { services, when_no_candidate } = traffic;
+        let Candidates { prefer_nodes, order: by } = candidates;
         let group = GroupSpec {
             election: convert_election(election)?,
-            services,
-            pointed: BTreeSet::new(),
-            role_label: None,
-            when_no_candidate,
+            services: services.iter().map(|service| service.name.as_str().into()).collect(),
+            pointed: pointed(services),
+            role_label: role_label.as_ref().map(|label| convert_role_label(label, selector)).transpose()?,
+            when_no_candidate: match when_no_candidate {
+                WhenNoCandidate::Keep => core::WhenNoCandidate::Keep,
+                WhenNoCandidate::Clear => core::WhenNoCandidate::Clear,
+            },
             probe: convert_probe(probe.as_ref())?,
             timing: convert_timing(period, timeout, *failure_threshold)?,
             tripwire: match tripwire.mode {
                 TripwireMode::Auto => core::TripwireMode::Auto,
                 TripwireMode::Off => core::TripwireMode::Off,
             },
-            order: convert_order(order)?,
+            order: convert_order(by)?,
             prefer_nodes: prefer_nodes.as_ref().map(|nodes| nodes.match_labels.clone()).unwrap_or_default(),
             failback: convert_failback(failback)?,
-            old_active: core::OldActive::Keep,
-            delete_critical: false,
-            notify: Vec::new(),
-            handover: core::Handover::Overlap,
+            old_active: match old_active {
+                OldActive::Keep => core::OldActive::Keep,
+                OldActive::Delete => core::OldActive::Delete,
+            },
+            delete_critical: convert_delete_pod(critical_containers)?,
+            notify: convert_notify(notify)?,
+            handover: match order {
+                Order::Overlap => core::Handover::Overlap,
+                Order::Strict => core::Handover::Strict,
+            },
             deletion_policy: match deletion_policy {
                 DeletionPolicy::Delete => core::DeletionPolicy::Delete,
                 DeletionPolicy::Orphan => core::DeletionPolicy::Orphan,
@@ -123,7 +133,7 @@ impl ActiveStandbySpec {
 
     /// Which containers are critical.
     pub fn critical_containers(&self) -> CriticalContainers {
-        let CriticalContainersSpec { names, env } = &self.detect.critical_containers;
+        let CriticalContainersSpec { names, env, delete_pod: _ } = &self.detect.critical_containers;
         CriticalContainers {
             names: names.iter().map(|name| name.as_str().into()).collect(),
             env: env.as_ref().map(|mark| (mark.name.as_str().into(), mark.value.as_str().into())),
@@ -166,14 +176,107 @@ fn convert_election(election: &Election) -> Result<core::Election, SpecError> {
     Ok(core::Election::Others(core::FollowSpec { by, lease: name.as_str().into(), holder }))
 }
 
-fn convert_traffic(traffic: &Traffic) -> (Vec<Arc<str>>, core::WhenNoCandidate) {
-    let Traffic { services, when_no_candidate } = traffic;
-    let services = services.iter().map(|service| service.name.as_str().into()).collect();
-    let when_no_candidate = match when_no_candidate {
-        WhenNoCandidate::Keep => core::WhenNoCandidate::Keep,
-        WhenNoCandidate::Clear => core::WhenNoCandidate::Clear,
+/// The Services that are led by the selector pointer.
+fn pointed(services: &[ServiceRef]) -> BTreeSet<Arc<str>> {
+    let by_pointer = services.iter().filter(|service| service.mode == ServiceMode::SelectorPointer);
+    by_pointer.map(|service| service.name.as_str().into()).collect()
+}
+
+fn convert_role_label(label: &RoleLabel, selector: &LabelSelector) -> Result<core::RoleLabel, SpecError> {
+    let RoleLabel { key, active, standby } = label;
+    check_key(key, "spec.roleLabel.key")?;
+    check_value(active, "spec.roleLabel.active")?;
+    check_value(standby, "spec.roleLabel.standby")?;
+    if key == MEMBER_LABEL {
+        let problem = format!("is {MEMBER_LABEL}, which the selector pointer uses");
+        return Err(SpecError::new("spec.roleLabel.key", problem, "take another key, such as role"));
+    }
+    if active.is_empty() {
+        let problem = "is empty, so that nobody could tell the active";
+        return Err(SpecError::new("spec.roleLabel.active", problem, "write a value such as active"));
+    }
+    let asked = selector.match_expressions.iter().map(|one| &one.key).chain(selector.match_labels.keys());
+    if asked.into_iter().any(|one| one == key) {
+        let problem =
+            format!("asks for {key}, which changes with the role: a pod would leave the group with it");
+        return Err(SpecError::new("spec.selector", problem, "select by labels that all members keep"));
+    }
+    Ok(core::RoleLabel {
+        key: key.as_str().into(),
+        active: active.as_str().into(),
+        standby: (!standby.is_empty()).then(|| standby.as_str().into()),
+        in_selectors: false,
+    })
+}
+
+fn convert_delete_pod(critical: &CriticalContainersSpec) -> Result<bool, SpecError> {
+    let CriticalContainersSpec { names, env, delete_pod } = critical;
+    if *delete_pod && names.is_empty() && env.is_none() {
+        let problem = "is true although no container is critical";
+        let remedy = "give names or env beside it, or remove it";
+        return Err(SpecError::new("spec.detect.criticalContainers.deletePod", problem, remedy));
+    }
+    Ok(*delete_pod)
+}
+
+fn convert_notify(notify: &[Notify]) -> Result<Vec<NoticeSpec>, SpecError> {
+    let all = notify.iter().enumerate();
+    all.map(|(index, one)| convert_notice(one, &format!("spec.notify[{index}]"))).collect()
+}
+
+fn convert_notice(notice: &Notify, field: &str) -> Result<NoticeSpec, SpecError> {
+    let Notify { udp, http, roles, acknowledge, interval, timeout, deadline } = notice;
+    let by = match (udp, http) {
+        (Some(UdpNotice { port, message }), None) => NoticeBy::Udp {
+            port: convert_port(*port, &format!("{field}.udp.port"))?,
+            message: message.as_str().into(),
+        },
+        (None, Some(HttpNotice { port, path, scheme })) => {
+            check_http_text(path, &format!("{field}.http.path"))?;
+            NoticeBy::Http {
+                port: convert_port(*port, &format!("{field}.http.port"))?,
+                path: path.as_str().into(),
+                tls: *scheme == Scheme::Https,
+            }
+        }
+        (Some(_), Some(_)) => {
+            return Err(SpecError::new(field, "has both udp and http", "make two notices of it"));
+        }
+        (None, None) => return Err(SpecError::new(field, "has neither udp nor http", "write one of them")),
     };
-    (services, when_no_candidate)
+    let mut told = Vec::new();
+    for role in roles {
+        let role = match role {
+            Role::Active => notice::Role::Active,
+            Role::Standby => notice::Role::Standby,
+        };
+        if !told.contains(&role) {
+            told.push(role);
+        }
+    }
+    Ok(NoticeSpec {
+        by,
+        roles: told,
+        acknowledge: *acknowledge,
+        interval: parse_duration(interval, &format!("{field}.interval"))?,
+        timeout: parse_duration(timeout, &format!("{field}.timeout"))?,
+        deadline: parse_duration(deadline, &format!("{field}.deadline"))?,
+    })
+}
+
+fn convert_port(port: i32, field: &str) -> Result<u16, SpecError> {
+    u16::try_from(port).ok().filter(|port| *port > 0).ok_or_else(|| {
+        SpecError::new(field, format!("{port} is not within 1 <= port <= 65535"), "write the pod's port")
+    })
+}
+
+/// What goes into a request as it is: a line break would make two requests of one.
+fn check_http_text(text: &str, field: &str) -> Result<(), SpecError> {
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
+        return Ok(());
+    }
+    let remedy = "write printable ASCII characters without spaces";
+    Err(SpecError::new(field, "is empty or has other characters", remedy))
 }
 
 fn convert_probe(probe: Option<&Probe>) -> Result<ProbeKind, SpecError> {
@@ -195,16 +298,9 @@ fn convert_probe(probe: Option<&Probe>) -> Result<ProbeKind, SpecError> {
 fn convert_http(http: &HttpGet) -> Result<ProbeKind, SpecError> {
     let field = "spec.detect.probe.httpGet";
     let HttpGet { path, port, scheme, host } = http;
-    // Both go into the request as they are: a line break would make two requests of one.
-    for (name, text) in [("path", Some(path)), ("host", host.as_ref())] {
-        if text.is_some_and(|text| text.is_empty() || !text.chars().all(|c| c.is_ascii_graphic())) {
-            let remedy = "write printable ASCII characters without spaces";
-            return Err(SpecError::new(
-                format!("{field}.{name}"),
-                "is empty or has other characters",
-                remedy,
-            ));
-        }
+    check_http_text(path, &format!("{field}.path"))?;
+    if let Some(host) = host {
+        check_http_text(host, &format!("{field}.host"))?;
     }
     Ok(ProbeKind::Http {
         port: port.check(&format!("{field}.port"))?,

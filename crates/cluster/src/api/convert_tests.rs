@@ -3,7 +3,7 @@
 use super::*;
 use hotstandby_core::spec::PortRef;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A spec as YAML would give it: the smallest one, with `change` merged in.
 fn spec(change: Value) -> ActiveStandbySpec {
@@ -40,21 +40,36 @@ fn smallest_spec_takes_the_defaults_of_the_core() {
 fn everything_offered_arrives() {
     let checked = spec(json!({
         "election": {"mode": "Controller"},
-        "traffic": {"services": [{"name": "a"}, {"name": "b"}], "whenNoCandidate": "Clear"},
+        "traffic": {"services": [{"name": "a"}, {"name": "b", "mode": "SelectorPointer"}], "whenNoCandidate": "Clear"},
         "detect": {
             "probe": {"httpGet": {"path": "/health", "port": "http", "scheme": "HTTPS", "host": "web.example"}},
             "period": "200ms", "timeout": "150ms", "failureThreshold": 5, "tripwire": {"mode": "Off"},
-            "criticalContainers": {"names": ["main"], "env": {"name": "pwcriticality", "value": "critical"}},
+            "criticalContainers": {"names": ["main"], "env": {"name": "pwcriticality", "value": "critical"}, "deletePod": true},
         },
         "candidates": {"preferNodes": {"matchLabels": {"zone": "a"}}, "order": ["OldestStart", "Name"]},
         "failback": {"policy": "AfterDelay", "delay": "1m30s"},
-        "oldActive": "Keep", "paused": true, "deletionPolicy": "Orphan", "adoptService": false, "notify": [],
+        "roleLabel": {"key": "role", "active": "on", "standby": ""},
+        "notify": [
+            {"udp": {"port": 10001, "message": "Go"}},
+            {
+                "http": {"port": 80, "path": "/role", "scheme": "HTTPS"}, "roles": ["Active", "Standby"],
+                "interval": "1s", "timeout": "1m", "deadline": "1h",
+            },
+        ],
+        "order": "Strict", "oldActive": "Delete", "paused": true, "deletionPolicy": "Orphan", "adoptService": false,
     }))
     .check()
     .unwrap();
     let expected = GroupSpec {
         election: core::Election::Controller,
         services: vec!["a".into(), "b".into()],
+        pointed: BTreeSet::from(["b".into()]),
+        role_label: Some(core::RoleLabel {
+            key: "role".into(),
+            active: "on".into(),
+            standby: None,
+            in_selectors: false,
+        }),
         when_no_candidate: core::WhenNoCandidate::Clear,
         probe: ProbeKind::Http {
             port: PortRef::Name("http".into()),
@@ -71,6 +86,27 @@ fn everything_offered_arrives() {
         order: vec![core::OrderBy::OldestStart, core::OrderBy::Name],
         prefer_nodes: BTreeMap::from([("zone".into(), "a".into())]),
         failback: core::Failback::AfterDelay(StdDuration::from_secs(90)),
+        old_active: core::OldActive::Delete,
+        delete_critical: true,
+        notify: vec![
+            NoticeSpec {
+                by: NoticeBy::Udp { port: 10001, message: "Go".into() },
+                roles: vec![notice::Role::Active],
+                acknowledge: false,
+                interval: StdDuration::from_millis(200),
+                timeout: StdDuration::from_millis(500),
+                deadline: StdDuration::from_secs(2),
+            },
+            NoticeSpec {
+                by: NoticeBy::Http { port: 80, path: "/role".into(), tls: true },
+                roles: vec![notice::Role::Active, notice::Role::Standby],
+                acknowledge: false,
+                interval: StdDuration::from_secs(1),
+                timeout: StdDuration::from_mins(1),
+                deadline: StdDuration::from_hours(1),
+            },
+        ],
+        handover: core::Handover::Strict,
         deletion_policy: core::DeletionPolicy::Orphan,
     };
     assert_eq!(checked.group, expected);
@@ -91,10 +127,7 @@ fn tcp_probe_arrives() {
 #[test]
 fn what_later_versions_build_is_refused_by_name() {
     for (change, field) in [
-        (json!({"roleLabel": {"key": "role"}}), "spec.roleLabel"),
         (json!({"detect": {"probe": {"grpc": {"port": 1}}}}), "spec.detect.probe.grpc"),
-        (json!({"oldActive": "Delete"}), "spec.oldActive"),
-        (json!({"notify": [{"udp": {"port": 10001, "message": "Go"}}]}), "spec.notify"),
         (json!({"adoptService": true}), "spec.adoptService"),
     ] {
         let error = refused(change);
@@ -151,6 +184,58 @@ fn what_the_schema_refuses_is_refused_here_too() {
         let text = change.to_string();
         assert_eq!(refused(change).field, field, "{text}");
     }
+}
+
+#[test]
+fn roles_and_notices_are_refused_by_field() {
+    let udp = json!({"port": 10001, "message": "Go"});
+    let http = json!({"port": 80});
+    let notify = |one: Value| json!({"notify": [{"udp": udp}, one]});
+    let asking = json!({"matchExpressions": [{"key": "role", "operator": "Exists"}]});
+    let word = |extra: Value| {
+        let mut word = json!({"udp": udp, "acknowledge": true, "roles": ["Active", "Standby"]});
+        merge(&mut word, extra);
+        json!({"order": "Strict", "notify": [word]})
+    };
+    let strict = |election: Value| {
+        let mut strict = word(json!({}));
+        merge(&mut strict, json!({"election": election}));
+        strict
+    };
+    for (change, field) in [
+        (json!({"roleLabel": {"key": "a b"}}), "spec.roleLabel.key"),
+        (json!({"roleLabel": {"key": "hotstandby.dev/member"}}), "spec.roleLabel.key"),
+        (json!({"roleLabel": {"key": "role", "active": "a b"}}), "spec.roleLabel.active"),
+        (json!({"roleLabel": {"key": "role", "active": ""}}), "spec.roleLabel.active"),
+        (json!({"roleLabel": {"key": "role", "standby": "-"}}), "spec.roleLabel.standby"),
+        (json!({"roleLabel": {"key": "role", "standby": "active"}}), "spec.roleLabel"),
+        (json!({"roleLabel": {"key": "app"}}), "spec.selector"),
+        (json!({"roleLabel": {"key": "role"}, "selector": asking}), "spec.selector"),
+        (
+            json!({"detect": {"criticalContainers": {"deletePod": true}}}),
+            "spec.detect.criticalContainers.deletePod",
+        ),
+        (notify(json!({})), "spec.notify[1]"),
+        (notify(json!({"udp": udp, "http": http})), "spec.notify[1]"),
+        (notify(json!({"udp": {"port": 0, "message": "x"}})), "spec.notify[1].udp.port"),
+        (notify(json!({"udp": {"port": 1, "message": ""}})), "spec.notify[1].udp.message"),
+        (notify(json!({"http": {"port": 70000}})), "spec.notify[1].http.port"),
+        (notify(json!({"http": {"port": 80, "path": "/a b"}})), "spec.notify[1].http.path"),
+        (notify(json!({"http": {"port": 80, "path": "role"}})), "spec.notify[1].http.path"),
+        (notify(json!({"http": http, "roles": []})), "spec.notify[1].roles"),
+        (notify(json!({"http": http, "interval": "10ms"})), "spec.notify[1].interval"),
+        (notify(json!({"http": http, "timeout": "2m"})), "spec.notify[1].timeout"),
+        (notify(json!({"http": http, "deadline": "2h"})), "spec.notify[1].deadline"),
+        (notify(json!({"http": http, "deadline": "soon"})), "spec.notify[1].deadline"),
+        (json!({"order": "Strict"}), "spec.order"),
+        (word(json!({"roles": ["Active"]})), "spec.order"),
+        (word(json!({"acknowledge": false})), "spec.order"),
+        (strict(json!({"mode": "External", "lease": {"name": "lock"}})), "spec.order"),
+    ] {
+        let text = change.to_string();
+        assert_eq!(refused(change).field, field, "{text}");
+    }
+    assert!(spec(strict(json!({"mode": "Controller"}))).check().is_ok());
 }
 
 #[test]

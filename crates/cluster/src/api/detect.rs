@@ -168,6 +168,10 @@ pub enum TripwireMode {
 /// Containers whose end is the end of their pod's fitness.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "!self.deletePod || (has(self.names) && size(self.names) > 0) || has(self.env)",
+    "deletePod needs names or env: without them no container is critical"
+))]
 pub struct CriticalContainersSpec {
     /// Their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -177,11 +181,14 @@ pub struct CriticalContainersSpec {
     /// An environment variable that marks them in the pod's template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<EnvMark>,
+    /// A pod of which a critical container terminated is deleted, with grace period 0 (1 second in a StatefulSet), so that a new one takes its place. Needs the rights of `hotstandby manifests --with delete-pods`.
+    #[serde(default)]
+    pub delete_pod: bool,
 }
 
 impl CriticalContainersSpec {
     fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.env.is_none()
+        self.names.is_empty() && self.env.is_none() && !self.delete_pod
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod convert;
 pub mod detect;
 pub mod duration;
+pub mod notify;
 pub mod port;
 pub mod schema;
 pub mod selector;

@@ -149,7 +149,7 @@ impl Requirement {
     }
 }
 
-fn check_key(key: &str, field: &str) -> Result<(), SpecError> {
+pub(super) fn check_key(key: &str, field: &str) -> Result<(), SpecError> {
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     let prefix_is_right = prefix.is_none_or(|prefix| {
         (1..=253).contains(&prefix.len())
@@ -166,7 +166,7 @@ fn check_key(key: &str, field: &str) -> Result<(), SpecError> {
     ))
 }
 
-fn check_value(value: &str, field: &str) -> Result<(), SpecError> {
+pub(super) fn check_value(value: &str, field: &str) -> Result<(), SpecError> {
     if value.is_empty() || is_label_text(value, 63) {
         return Ok(());
     }

@@ -5,6 +5,7 @@
 
 use super::detect::Detect;
 use super::duration::Duration;
+use super::notify::Notify;
 use super::selector::LabelSelector;
 use super::status::ActiveStandbyStatus;
 use kube::{CustomResource, KubeSchema};
@@ -34,6 +35,20 @@ use std::collections::BTreeMap;
     printcolumn = r#"{"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "The group's age."}"#,
     printcolumn = r#"{"name": "REASON", "type": "string", "jsonPath": ".status.reason", "description": "Why the active is active.", "priority": 1}"#
 )]
+#[x_kube(
+    validation = (
+        "!has(self.roleLabel) || !has(self.selector.matchLabels) || !(self.roleLabel.key in self.selector.matchLabels)",
+        "selector must not ask for roleLabel.key: a pod's role changes, and it would leave the group with it"
+    ),
+    validation = (
+        "self.order != 'Strict' || self.election.mode == 'Controller'",
+        "order Strict needs election mode Controller: whom others elected is active already"
+    ),
+    validation = (
+        "self.order != 'Strict' || (has(self.notify) && self.notify.exists(one, 'Standby' in one.roles && (has(one.http) || one.acknowledge)))",
+        "order Strict needs a notice that the old active can acknowledge: one with roles [Active, Standby] and http, or acknowledge: true"
+    )
+)]
 pub struct ActiveStandbySpec {
     /// The group's pods, all of the group's own namespace.
     #[x_kube(merge_strategy = MapMerge::Atomic)]
@@ -43,7 +58,7 @@ pub struct ActiveStandbySpec {
     pub election: Election,
     /// The Services that lead to the active pod.
     pub traffic: Traffic,
-    /// Labels that tell the roles. Refused by this version.
+    /// A label of the members' pods that tells the roles; put right whoever changes it, and taken off when the group goes. Needs the rights of `hotstandby manifests --with role-labels`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_label: Option<RoleLabel>,
     /// How a failed active is noticed.
@@ -55,14 +70,17 @@ pub struct ActiveStandbySpec {
     /// Whether the seat returns to a better member.
     #[serde(default)]
     pub failback: Failback,
-    /// What becomes of the pod that lost the seat. Delete is refused by this version.
+    /// What becomes of the pod that lost the seat: Keep, it stays as a standby; Delete, it is deleted once traffic has left it, which ends its old connections too. It is never deleted where only time-outs speak against it. Delete needs the rights of `hotstandby manifests --with delete-pods`.
     #[serde(default)]
     pub old_active: OldActive,
-    /// Who is told of a new active. Refused by this version.
+    /// How members are told their role, at most 4 ways.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub notify: Vec<Notify>,
+    /// Whether a new active waits for the old one. Overlap: it is promoted at once. Strict: only once the old one has acknowledged that it is active no more, or is gone; until then traffic stays where it is, which after the loss of a node means until somebody vouches that the node is off.
+    #[serde(default)]
+    pub order: Order,
     /// Pauses the group: nobody fails over and nobody is moved. The annotation `hotstandby.dev/paused: "true"` does the same.
     #[serde(default)]
     pub paused: bool,
@@ -123,7 +141,7 @@ const HOLDER_PATTERN: &str =
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Traffic {
-    /// 1 to 8 Services without selector, each named once. The first one's target port is what is probed by default.
+    /// 1 to 8 Services, each named once. The first one's target port is what is probed by default.
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<ServiceRef>,
@@ -139,6 +157,19 @@ pub struct ServiceRef {
     /// Its name.
     #[schemars(length(min = 1, max = 63), extend("pattern" = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub name: String,
+    /// Auto: without a selector, an EndpointSlice of hotstandby's own leads to the active; with a selector, this must ask for roleLabel.key with the active's value. SelectorPointer: the selector is changed so that it names the active, in one write; needs the rights of `hotstandby manifests --with selector-pointer`.
+    #[serde(default)]
+    pub mode: ServiceMode,
+}
+
+/// How a Service is led to the active.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ServiceMode {
+    /// By a slice of our own, or by the role label that its selector asks for.
+    #[default]
+    Auto,
+    /// By its selector, which is made to name the active.
+    SelectorPointer,
 }
 
 /// What Services lead to while nobody may be active.
@@ -151,22 +182,30 @@ pub enum WhenNoCandidate {
     Clear,
 }
 
-/// Labels that tell the roles. Refused by this version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A label that tells the roles.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("self.active != self.standby", "active and standby must differ"))]
 pub struct RoleLabel {
     /// The label's key.
-    #[schemars(length(min = 1, max = 317))]
+    #[schemars(length(min = 1, max = 317), extend("pattern" = LABEL_KEY_PATTERN))]
+    #[x_kube(validation = (
+        "self != 'hotstandby.dev/member'",
+        "key must not be hotstandby.dev/member, which the selector pointer uses"
+    ))]
     pub key: String,
     /// The active's value.
     #[serde(default = "active_value")]
-    #[schemars(length(max = 63))]
+    #[schemars(length(min = 1, max = 63), extend("pattern" = "^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$"))]
     pub active: String,
-    /// The standbys' value.
+    /// The standbys' value; empty: standbys carry no such label.
     #[serde(default = "standby_value")]
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = 63), extend("pattern" = "^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$"))]
     pub standby: String,
 }
+
+const LABEL_KEY_PATTERN: &str =
+    r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$";
 
 fn active_value() -> String {
     "active".to_owned()
@@ -264,28 +303,18 @@ pub enum OldActive {
     /// It stays.
     #[default]
     Keep,
-    /// It is deleted.
+    /// It is deleted, unless only time-outs speak against it.
     Delete,
 }
 
-/// Who is told of a new active. Refused by this version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Notify {
-    /// One UDP datagram to the new active.
-    pub udp: UdpNotice,
-}
-
-/// A UDP datagram to the new active.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UdpNotice {
-    /// The port on the pod's address.
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: i32,
-    /// Its content.
-    #[schemars(length(min = 1, max = 512))]
-    pub message: String,
+/// Whether a new active waits for the old one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Order {
+    /// It is promoted at once.
+    #[default]
+    Overlap,
+    /// It is promoted once the old one has acknowledged, or is gone.
+    Strict,
 }
 
 /// What removal of the group does to traffic.

@@ -2,9 +2,13 @@
 
 use super::namespace::{Group, Namespace};
 use super::service::ServiceKind;
+use super::views::member_pods;
 use super::{Index, SeatEntry};
+use crate::marked::{Marked, Undo};
+use crate::marks::GroupMarks;
 use crate::slice::SliceLite;
 use hotstandby_core::ids::{GroupKey, Rv, Uid};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What an object left behind is.
@@ -19,9 +23,23 @@ pub enum LeftoverKind {
         /// Its name.
         name: Arc<str>,
     },
+    /// Keys of ours in the selector of a Service of the group's namespace.
+    Selector {
+        /// The Service.
+        service: Arc<str>,
+        /// What puts it right.
+        undo: Undo,
+    },
+    /// Labels of ours on a pod of the group's namespace.
+    Labels {
+        /// The pod.
+        pod: Arc<str>,
+        /// What puts them right.
+        undo: Undo,
+    },
 }
 
-/// An object of ours that nobody needs any more.
+/// An object of ours that nobody needs any more, or marks of ours on an object of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leftover {
     /// What it is.
@@ -34,6 +52,8 @@ pub struct Leftover {
     pub group: GroupKey,
     /// That group's UID: another group of the same name needs its own.
     pub group_uid: Uid,
+    /// For what a living group leads no more: the group's version that says so.
+    pub group_rv: Option<Rv>,
 }
 
 /// A group that is gone.
@@ -53,13 +73,14 @@ impl Index {
         let seat = self.seat_of(key).and_then(|seat| self.seat_leftover(seat));
         let slices = space.into_iter().flat_map(|space| space.slices.values());
         let slices = slices.filter_map(|slice| self.slice_leftover(&key.namespace, &slice.value));
+        let marked = space.into_iter().flat_map(|space| self.marked_leftovers(space, key));
         seat.into_iter()
-            .chain(slices.filter(|(_, orphan)| !orphan).map(|(leftover, _)| leftover))
+            .chain(slices.chain(marked).filter(|(_, orphan)| !orphan).map(|(leftover, _)| leftover))
             .filter(|leftover| leftover.group == *key && leftover.group_uid == *uid)
             .collect()
     }
 
-    /// Seats and slices of this install whose group does not exist, or exists anew. Empty until all was read.
+    /// Seats, slices and marks of this install whose group does not exist, or exists anew. Empty until all was read.
     ///
     /// Looks at every object of ours: once after the start, then now and then.
     pub fn orphans(&self) -> Vec<Leftover> {
@@ -70,8 +91,15 @@ impl Index {
         let slices = self.namespaces.iter().flat_map(|(namespace, space)| {
             space.slices.values().filter_map(|slice| self.slice_leftover(namespace, &slice.value))
         });
+        let marked = self.namespaces.iter().flat_map(|(namespace, space)| {
+            let groups: BTreeSet<_> =
+                space.marked_services.groups().chain(space.marked_pods.groups()).collect();
+            // An object that says it belongs to a group of another namespace was not marked by us.
+            let here = groups.into_iter().filter(move |group| group.namespace == *namespace);
+            here.flat_map(|group| self.marked_leftovers(space, group))
+        });
         seats
-            .chain(slices.filter(|(_, orphan)| !orphan).map(|(leftover, _)| leftover))
+            .chain(slices.chain(marked).filter(|(_, orphan)| !orphan).map(|(leftover, _)| leftover))
             .filter(|leftover| self.uid_of(&leftover.group) != Some(&leftover.group_uid))
             .collect()
     }
@@ -93,6 +121,72 @@ impl Index {
             .collect()
     }
 
+    /// Marks on pods that are no members of a living group any more, and on Services that it no longer names. What it still leads,
+    /// it puts right itself.
+    pub fn unled_by(&self, key: &GroupKey) -> Vec<Leftover> {
+        let Some(space) = self.namespaces.get(&key.namespace).filter(|_| self.is_synced()) else {
+            return Vec::new();
+        };
+        let Some(group) = space.groups.get(key) else { return Vec::new() };
+        // A group whose spec never was valid has no members that are known: a slip of the pen must not unlabel them.
+        let known = group.selector.is_some();
+        let is_member = |name: &str| member_pods(space, group).any(|pod| *pod.name == *name);
+        let is_unled = |leftover: &Leftover| match &leftover.kind {
+            LeftoverKind::Selector { service, .. } => !group.object.services.contains(service),
+            LeftoverKind::Labels { pod, .. } => known && !is_member(pod),
+            LeftoverKind::Seat | LeftoverKind::Slice { .. } => false,
+        };
+        let marked = self.marked_leftovers(space, key).map(|(leftover, _)| leftover);
+        marked
+            .filter(|leftover| leftover.group_uid == *group.object.uid() && is_unled(leftover))
+            .map(|leftover| Leftover { group_rv: Some(group.object.view.rv.clone()), ..leftover })
+            .collect()
+    }
+
+    /// The same of all groups.
+    pub fn unled(&self) -> Vec<Leftover> {
+        let marked = self.namespaces.values().flat_map(|space| {
+            space.marked_services.groups().chain(space.marked_pods.groups()).collect::<BTreeSet<_>>()
+        });
+        marked.flat_map(|key| self.unled_by(key)).collect()
+    }
+
+    /// What carries marks of ours for this group, and whether it wished to leave it. Selectors come before the labels they ask for.
+    fn marked_leftovers<'a>(
+        &'a self,
+        space: &'a Namespace,
+        key: &'a GroupKey,
+    ) -> impl Iterator<Item = (Leftover, bool)> + 'a {
+        let services = space.marked_services.of(key).filter_map(|name| {
+            let service = &space.services.get(name)?.value;
+            let marked = service.marked.as_deref()?;
+            // Where the selector is gone, a key put back would make one that nobody wrote.
+            let selects = matches!(service.kind, ServiceKind::Selecting(_));
+            let undo = if selects { marked.mark.undo.clone() } else { Undo::new() };
+            let kind = LeftoverKind::Selector { service: name.clone(), undo };
+            self.marked_leftover(kind, service.uid.clone(), service.rv.clone(), marked)
+        });
+        let pods = space.marked_pods.of(key).filter_map(|name| {
+            let pod = &space.pods.get(name)?.value;
+            let marked = pod.marked()?;
+            let kind = LeftoverKind::Labels { pod: name.clone(), undo: marked.mark.undo.clone() };
+            self.marked_leftover(kind, pod.uid(), pod.rv(), marked)
+        });
+        services.chain(pods)
+    }
+
+    fn marked_leftover(
+        &self,
+        kind: LeftoverKind,
+        uid: Uid,
+        rv: Rv,
+        marked: &Marked,
+    ) -> Option<(Leftover, bool)> {
+        let GroupMarks { group, group_uid, orphan } = marked.group.clone()?;
+        let is_ours = marked.mark.controller == self.controller;
+        is_ours.then_some((Leftover { kind, uid, rv, group, group_uid, group_rv: None }, orphan))
+    }
+
     fn uid_of(&self, key: &GroupKey) -> Option<&Uid> {
         self.namespaces.get(&key.namespace)?.groups.get(key).map(|group| group.object.uid())
     }
@@ -105,6 +199,7 @@ impl Index {
             rv: seat.record.rv.clone(),
             group: marks.group.clone(),
             group_uid: marks.group_uid.clone(),
+            group_rv: None,
         })
     }
 
@@ -120,6 +215,7 @@ impl Index {
                 rv: slice.rv.clone(),
                 group: marks.group.clone(),
                 group_uid: marks.group_uid.clone(),
+                group_rv: None,
             };
             (leftover, marks.orphan)
         })

@@ -1,6 +1,7 @@
 //! The index without a server. Each test is named after what it fears.
 
 mod followed;
+mod marked;
 mod world;
 
 use super::*;

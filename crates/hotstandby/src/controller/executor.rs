@@ -5,10 +5,9 @@ use super::mailbox::Mailbox;
 use hotstandby_cluster::disposal::PodDeleter;
 use hotstandby_cluster::events::EventSink;
 use hotstandby_cluster::live::{LiveReader, Sight, stands};
-use hotstandby_cluster::pod_labels::LabelStore;
-use hotstandby_cluster::pointer::{PointerStore, ServiceAt};
-use hotstandby_cluster::seat::SeatStore;
-use hotstandby_cluster::slice::{SliceStore, SliceTarget, slice_name};
+use hotstandby_cluster::pointer::ServiceAt;
+use hotstandby_cluster::slice::{SliceTarget, slice_name};
+use hotstandby_cluster::stores::Stores;
 use hotstandby_core::action::{Action, MarkedWrite, MemberRef, Notice, Precondition, SeatWrite, Ticket};
 use hotstandby_core::ids::{GroupKey, Rv, Term, Uid};
 use hotstandby_core::notice::{Notification, Role};
@@ -27,10 +26,7 @@ const EVENT_DELAY: Duration = Duration::from_millis(250);
 /// Everything that executes actions, shared by all groups.
 pub(super) struct Executor {
     pub(super) index: SharedIndex,
-    pub(super) seats: Arc<SeatStore>,
-    pub(super) slices: SliceStore,
-    pub(super) labels: LabelStore,
-    pub(super) pointers: PointerStore,
+    pub(super) stores: Stores,
     pub(super) deleter: PodDeleter,
     pub(super) live: LiveReader,
     pub(super) events: EventSink,
@@ -122,7 +118,7 @@ impl Executor {
         seat: &SeatWrite,
     ) {
         let began = self.host.clock.mono();
-        let outcome = self.seats.write(key, precondition, seat).await;
+        let outcome = self.stores.seats.write(key, precondition, seat).await;
         self.note_write("seat", key, began, outcome.as_ref().err());
         if outcome.is_ok() {
             tracing::info!(
@@ -147,10 +143,10 @@ impl Executor {
             .unwrap_or_else(PoisonError::into_inner)
             .slice_extras(&target.group.namespace, &name);
         let began = self.host.clock.mono();
-        let outcome = self.slices.write(target, precondition, content, extras).await;
+        let outcome = self.stores.slices.write(target, precondition, content, extras).await;
         self.note_write("slice", &target.group, began, outcome.as_ref().err());
         if is_open(outcome.as_ref().err())
-            && let Ok(slice) = self.slices.read(target).await
+            && let Ok(slice) = self.stores.slices.read(target).await
         {
             let (service, family) = (Arc::clone(&target.service), target.family);
             mailbox.push(Observation::SliceRead { service, family, slice });
@@ -170,7 +166,7 @@ impl Executor {
     ) {
         let began = self.host.clock.mono();
         let outcome = match self.sight(key) {
-            Some(sight) => self.labels.write(key, pod, rv, write, &sight.lens).await,
+            Some(sight) => self.stores.labels.write(key, pod, rv, write, &sight.lens).await,
             None => Err(gone()),
         };
         self.note_write("pod-labels", key, began, outcome.as_ref().err());
@@ -188,11 +184,11 @@ impl Executor {
         write: &MarkedWrite,
     ) {
         let began = self.host.clock.mono();
-        let outcome = self.pointers.write(key, &service, write).await;
+        let outcome = self.stores.pointers.write(key, &service, write).await;
         self.note_write("selector", key, began, outcome.as_ref().err());
         let service = service.name;
         if is_open(outcome.as_ref().err())
-            && let Ok(found) = self.pointers.read(&key.namespace, &service).await
+            && let Ok(found) = self.stores.pointers.read(&key.namespace, &service).await
         {
             let (service, found) = (service.clone(), found.map(Box::new));
             mailbox.push(Observation::ServiceRead { service, found });

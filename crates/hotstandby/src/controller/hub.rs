@@ -6,7 +6,7 @@ use super::mailbox::Mailbox;
 use super::publisher::Publisher;
 use super::relists::Relists;
 use super::task::GroupTask;
-use hotstandby_cluster::index::{Change, Drained, Index, Leftover};
+use hotstandby_cluster::index::{Change, Drained, Index, Leftover, LeftoverKind};
 use hotstandby_cluster::status::StatusStore;
 use hotstandby_cluster::sweep::{Sweeper, Swept};
 use hotstandby_cluster::watch::Relister;
@@ -14,7 +14,7 @@ use hotstandby_core::ids::GroupKey;
 use hotstandby_core::observation::Observation;
 use hotstandby_host::context::HostContext;
 use hotstandby_host::gates::Gates;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -150,8 +150,12 @@ impl Hub {
         }
         self.swept_at = Some(now);
         self.parts.gates.open(&self.gate);
-        let orphans = self.parts.index.lock().unwrap_or_else(PoisonError::into_inner).orphans();
+        let (orphans, unled) = {
+            let index = self.parts.index.lock().unwrap_or_else(PoisonError::into_inner);
+            (index.orphans(), index.unled())
+        };
         self.sweep(orphans, Sweep::Orphan);
+        self.sweep(unled, Sweep::Stale);
     }
 
     fn hand_out(&mut self, drained: Drained) {
@@ -218,8 +222,17 @@ impl Hub {
         }
         let sweeper = Arc::clone(&self.parts.sweeper);
         tokio::spawn(async move {
+            // Labels that a selector still asks for stay: without them the Service would lead nowhere.
+            let mut still_pointed = HashSet::new();
             for leftover in leftovers {
-                sweep.one(&sweeper, &leftover).await;
+                let labels = matches!(leftover.kind, LeftoverKind::Labels { .. });
+                if labels && still_pointed.contains(&leftover.group) {
+                    continue;
+                }
+                let done = sweep.one(&sweeper, &leftover).await;
+                if !done && matches!(leftover.kind, LeftoverKind::Selector { .. }) {
+                    still_pointed.insert(leftover.group);
+                }
             }
         });
     }
@@ -230,24 +243,25 @@ impl Hub {
 enum Sweep {
     /// Its group is gone: proven by a live read before it is deleted.
     Orphan,
-    /// Its living group no longer names the Service, or follows a Lease of others.
+    /// Its living group no longer names the Service, follows a Lease of others, or lost the member.
     Stale,
 }
 
 impl Sweep {
-    async fn one(self, sweeper: &Sweeper, leftover: &Leftover) {
+    /// Removes one thing, or learns that it stays; `false`: neither could be done.
+    async fn one(self, sweeper: &Sweeper, leftover: &Leftover) -> bool {
         let mut pause = Duration::from_millis(200);
         for _ in 0..SWEEP_TRIES {
             let outcome = match self {
                 Self::Orphan => sweeper.sweep(leftover).await,
-                Self::Stale => sweeper.delete_stale(leftover).await,
+                Self::Stale => sweeper.remove_stale(leftover).await,
             };
             match outcome {
                 Ok(Swept::Gone) => {
                     tracing::info!(group = %leftover.group, kind = ?leftover.kind, "removed what was left behind");
-                    return;
+                    return true;
                 }
-                Ok(Swept::Kept) => return,
+                Ok(Swept::Kept) => return true,
                 Err(error) => {
                     tracing::warn!(group = %leftover.group, kind = ?leftover.kind, ?error, "sweeping failed; tried again");
                 }
@@ -255,13 +269,21 @@ impl Sweep {
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
+        false
     }
 }
 
-/// What the groups just told about no longer need: slices for Services they no longer name, seats where others elect.
+/// What the groups just told about no longer need: slices for Services they no longer name, seats where others elect, marks on
+/// what they no longer lead.
 fn stale_objects(index: &Index, drained: &Drained) -> Vec<Leftover> {
-    let concerned = drained.observations.iter().filter_map(|(key, observation)| {
-        matches!(observation, Observation::Group(_) | Observation::Services(_)).then_some(key)
-    });
-    concerned.flat_map(|key| index.stale(key)).collect()
+    let mut stale = Vec::new();
+    for (key, observation) in &drained.observations {
+        if matches!(observation, Observation::Group(_) | Observation::Services(_)) {
+            stale.extend(index.stale(key));
+        }
+        if matches!(observation, Observation::Group(_) | Observation::Members(_) | Observation::Services(_)) {
+            stale.extend(index.unled_by(key));
+        }
+    }
+    stale
 }

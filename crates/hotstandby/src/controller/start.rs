@@ -12,11 +12,8 @@ use hotstandby_cluster::disposal::PodDeleter;
 use hotstandby_cluster::events::EventSink;
 use hotstandby_cluster::index::{Index, Watched};
 use hotstandby_cluster::live::LiveReader;
-use hotstandby_cluster::pod_labels::LabelStore;
-use hotstandby_cluster::pointer::PointerStore;
-use hotstandby_cluster::seat::SeatStore;
-use hotstandby_cluster::slice::SliceStore;
 use hotstandby_cluster::status::StatusStore;
+use hotstandby_cluster::stores::Stores;
 use hotstandby_cluster::sweep::Sweeper;
 use hotstandby_cluster::watch::{Relister, WatchAges};
 use hotstandby_host::admin::Admin;
@@ -121,20 +118,13 @@ fn start_hubs(
         let relister = Relister::default();
         let watched = Watched { nodes: scope.is_none(), ..Watched::ALL };
         let index = Arc::new(Mutex::new(Index::new(Arc::clone(&controller), watched)));
-        let seats = SeatStore::new(clients.decide.clone(), &config.seat_namespace, Arc::clone(&controller));
-        let (seats, slices) =
-            (Arc::new(seats), SliceStore::new(clients.decide.clone(), Arc::clone(&controller)));
-        let labels = LabelStore::new(clients.decide.clone(), Arc::clone(&controller));
-        let pointers = PointerStore::new(clients.decide.clone(), Arc::clone(&controller));
+        let stores = Stores::new(&clients.decide, &config.seat_namespace, &controller);
         let (relist, relists) = mpsc::unbounded_channel();
         let executor = Executor {
             index: Arc::clone(&index),
-            seats: Arc::clone(&seats),
-            slices: slices.clone(),
-            labels: labels.clone(),
-            pointers: pointers.clone(),
+            stores: stores.clone(),
             deleter: PodDeleter::new(clients.decide.clone()),
-            live: LiveReader::new(clients.decide.clone(), Arc::clone(&seats)),
+            live: LiveReader::new(clients.decide.clone(), Arc::clone(&stores.seats)),
             events: events.clone(),
             peers: peers.clone(),
             host: Arc::clone(host),
@@ -151,7 +141,7 @@ fn start_hubs(
             index,
             executor: Arc::new(executor),
             statuses: StatusStore::new(clients.watch.clone()),
-            sweeper: Arc::new(Sweeper::new(clients.watch.clone(), seats, slices)),
+            sweeper: Arc::new(Sweeper::new(clients.watch.clone(), Arc::clone(&controller), stores)),
             host: Arc::clone(host),
             gates: gates.clone(),
             controller: Arc::clone(&controller),

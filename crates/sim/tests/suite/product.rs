@@ -11,6 +11,7 @@ use hotstandby_cluster::index::{Leftover, LeftoverKind};
 use hotstandby_cluster::seat::{SeatStore, seat_name};
 use hotstandby_cluster::slice::{SliceStore, SliceTarget};
 use hotstandby_cluster::status::{ObservedStatus, Published, StatusStore};
+use hotstandby_cluster::stores::Stores;
 use hotstandby_cluster::sweep::{Sweeper, Swept};
 use hotstandby_cluster::user::{Change, Groups, UserError};
 use hotstandby_cluster::watch::{Event, Relister, WatchAges, WatchSetup, run_watch};
@@ -128,15 +129,17 @@ async fn a_sweep_takes_the_seat_of_a_group_that_is_gone_and_no_other() {
     let groups: Api<ActiveStandby> = Api::namespaced(client.clone(), "shop");
     let made = make_group(&handle).await;
     let uid = made.metadata.uid.unwrap();
-    let seats = Arc::new(SeatStore::new(client.clone(), "hs", "one/controller".into()));
-    let record = seats.write(&key(), &Precondition::Absent, &seat(7, &uid)).await.unwrap();
-    let sweeper = Sweeper::new(client.clone(), seats, SliceStore::new(client, "one/controller".into()));
+    let me: Arc<str> = "one/controller".into();
+    let stores = Stores::new(&client, "hs", &me);
+    let record = stores.seats.write(&key(), &Precondition::Absent, &seat(7, &uid)).await.unwrap();
+    let sweeper = Sweeper::new(client, me, stores);
     let leftover = Leftover {
         kind: LeftoverKind::Seat,
         uid: record.uid,
         rv: record.rv,
         group: key(),
         group_uid: uid.as_str().into(),
+        group_rv: None,
     };
     assert_eq!(sweeper.sweep(&leftover).await, Ok(Swept::Kept));
     groups.delete("web", &kube::api::DeleteParams::default()).await.unwrap();
