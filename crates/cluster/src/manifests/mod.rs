@@ -9,7 +9,9 @@ mod yaml;
 pub use yaml::{YamlError, to_yaml};
 
 use crate::api;
+use rights::Grant;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Name of the install: of its Deployment, service account and roles, and the value of `app.kubernetes.io/name`.
@@ -28,14 +30,14 @@ pub struct Install {
     pub watched: Vec<String>,
     /// The image.
     pub image: String,
-    /// With the right to read Leases, for groups that follow an election of others.
-    pub follow_leases: bool,
+    /// Rights beyond the default ones.
+    pub with: BTreeSet<Grant>,
 }
 
 impl Default for Install {
     fn default() -> Self {
         let image = format!("{IMAGE}:{}", env!("CARGO_PKG_VERSION"));
-        Self { namespace: DEFAULT_NAMESPACE.to_owned(), watched: Vec::new(), image, follow_leases: false }
+        Self { namespace: DEFAULT_NAMESPACE.to_owned(), watched: Vec::new(), image, with: BTreeSet::new() }
     }
 }
 
@@ -51,15 +53,17 @@ pub struct File {
 /// All the files of `deploy/` that are generated.
 pub fn files() -> Result<Vec<File>, YamlError> {
     let namespaced = Install { watched: vec!["default".to_owned()], ..Install::default() };
-    Ok(vec![
+    let mut files = vec![
         File { name: "crd.yaml", content: crd()? },
         File { name: "install.yaml", content: install(&Install::default())? },
         File { name: "install-namespaced.yaml", content: install(&namespaced)? },
-        File {
-            name: "follow-leases.yaml",
-            content: document(FOLLOW_NOTE, &rbac::follow_leases(&Install::default()))?,
-        },
-    ])
+    ];
+    for grant in Grant::ALL {
+        let (name, note) = grant_file(grant);
+        let note = format!("{note}#   kubectl apply --server-side -f {name}\n{GRANT_NOTE}");
+        files.push(File { name, content: document(&note, &rbac::grant(&Install::default(), grant))? });
+    }
+    Ok(files)
 }
 
 /// The CRD as YAML.
@@ -76,9 +80,7 @@ pub fn install(install: &Install) -> Result<String, YamlError> {
     let mut objects =
         vec![workload::namespace(install), workload::quota(install), workload::service_account(install)];
     objects.extend(rbac::objects(install));
-    if install.follow_leases {
-        objects.extend(rbac::follow_leases(install));
-    }
+    objects.extend(install.with.iter().flat_map(|grant| rbac::grant(install, *grant)));
     objects.push(workload::deployment(install));
     objects.push(workload::disruption_budget(install));
     let note = if install.watched.is_empty() { INSTALL_NOTE } else { NAMESPACED_NOTE };
@@ -99,11 +101,34 @@ const NAMESPACED_NOTE: &str = "\
 # condition, and preferNodes has no effect. Another choice of namespaces: hotstandby manifests --namespaced NS,NS
 ";
 
-const FOLLOW_NOTE: &str = "\
-# The right to read Leases in all namespaces, for groups with election.mode Pods or External; nothing else needs it.
-#   kubectl apply --server-side -f follow-leases.yaml
+const GRANT_NOTE: &str = "\
 # For some namespaces only: leave the ClusterRoleBinding out, and make a RoleBinding to the ClusterRole in each of them.
 ";
+
+/// The file of rights that are granted apart, and what its head says of them.
+const fn grant_file(grant: Grant) -> (&'static str, &'static str) {
+    match grant {
+        Grant::FollowLeases => (
+            "follow-leases.yaml",
+            "# The right to read Leases in all namespaces, for groups with election.mode Pods or External; nothing else needs it.\n",
+        ),
+        Grant::RoleLabels => (
+            "with-role-labels.yaml",
+            "# The right to write labels to pods, for groups with roleLabel. It is one on pods/status, which cannot change what a pod
+# runs, but can say of any pod that it is ready: guard hotstandby's ServiceAccount accordingly.\n",
+        ),
+        Grant::SelectorPointer => (
+            "with-selector-pointer.yaml",
+            "# The rights to write labels to pods (through pods/status) and selectors to Services, for Services with mode
+# SelectorPointer and for annotated Services. Whoever may write selectors leads traffic: guard hotstandby's ServiceAccount
+# accordingly.\n",
+        ),
+        Grant::DeletePods => (
+            "with-delete-pods.yaml",
+            "# The right to delete pods, for groups with oldActive: Delete or detect.criticalContainers.deletePod.\n",
+        ),
+    }
+}
 
 fn document(note: &str, objects: &[Value]) -> Result<String, YamlError> {
     let mut text =

@@ -1,6 +1,6 @@
 //! Roles and bindings, from the table of rights.
 
-use super::rights::{self, Right, Scope};
+use super::rights::{self, Grant, Right, Scope};
 use super::{Install, NAME, labels};
 use serde_json::{Value, json};
 
@@ -28,10 +28,10 @@ pub(super) fn objects(install: &Install) -> Vec<Value> {
     objects
 }
 
-/// The objects that let the controller read the Leases which groups follow.
-pub(super) fn follow_leases(install: &Install) -> Vec<Value> {
-    let name = format!("{NAME}-follow-leases");
-    let rights = [&rights::FOLLOW_LEASES];
+/// The objects that give the controller rights beyond the default ones.
+pub(super) fn grant(install: &Install, grant: Grant) -> Vec<Value> {
+    let name = format!("{NAME}-{}", grant.as_str());
+    let rights: Vec<_> = grant.rights().iter().collect();
     if install.watched.is_empty() {
         let binding = binding("ClusterRoleBinding", "ClusterRole", &name, None, &install.namespace);
         return vec![role("ClusterRole", &name, None, &rights), binding];

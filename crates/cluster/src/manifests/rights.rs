@@ -94,14 +94,86 @@ pub const RIGHTS: &[Right] = &[
     right("", "pods", &["list", "watch"], Scope::Own, "the other replicas of hotstandby"),
 ];
 
-/// What groups need whose election is `Pods` or `External`: granted apart from the rest, and only to read.
-pub const FOLLOW_LEASES: Right = right(
-    "coordination.k8s.io",
-    "leases",
-    &["get", "list", "watch"],
+/// Rights that only some groups need: each a role of its own, granted where it is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grant {
+    /// For groups whose election is `Pods` or `External`.
+    FollowLeases,
+    /// For groups with `roleLabel`.
+    RoleLabels,
+    /// For Services with mode `SelectorPointer`.
+    SelectorPointer,
+    /// For groups with `oldActive: Delete` or `criticalContainers.deletePod`.
+    DeletePods,
+}
+
+/// Labels and their marks: the subresource takes them, and can change nothing of what a pod runs.
+const LABEL_PODS: Right = right(
+    "",
+    "pods/status",
+    &["patch"],
     Scope::Watched,
-    "the Leases that groups follow; they are never written",
+    "labels of members, written through the status subresource; it could forge readiness, too",
 );
+
+impl Grant {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::FollowLeases, Self::RoleLabels, Self::SelectorPointer, Self::DeletePods];
+
+    /// The name in `--with`, and the end of the roles' names.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FollowLeases => "follow-leases",
+            Self::RoleLabels => "role-labels",
+            Self::SelectorPointer => "selector-pointer",
+            Self::DeletePods => "delete-pods",
+        }
+    }
+
+    /// The rights.
+    pub const fn rights(self) -> &'static [Right] {
+        match self {
+            Self::FollowLeases => {
+                const {
+                    &[right(
+                        "coordination.k8s.io",
+                        "leases",
+                        &["get", "list", "watch"],
+                        Scope::Watched,
+                        "the Leases that groups follow; they are never written",
+                    )]
+                }
+            }
+            Self::RoleLabels => const { &[LABEL_PODS] },
+            Self::SelectorPointer => {
+                const {
+                    &[
+                        LABEL_PODS,
+                        right(
+                            "",
+                            "services",
+                            &["get", "patch"],
+                            Scope::Watched,
+                            "the selectors that name the active; read again after a conflict",
+                        ),
+                    ]
+                }
+            }
+            Self::DeletePods => {
+                const {
+                    &[right(
+                        "",
+                        "pods",
+                        &["delete"],
+                        Scope::Watched,
+                        "pods that lost the seat, or whose critical container ended, where a group asks for it",
+                    )]
+                }
+            }
+        }
+    }
+}
 
 /// The rights of one scope.
 pub fn of(scope: Scope) -> impl Iterator<Item = &'static Right> {
@@ -129,6 +201,22 @@ mod tests {
             );
             assert!(!right.why.is_empty());
         }
-        assert_eq!(FOLLOW_LEASES.verbs, ["get", "list", "watch"], "Leases of others are only read");
+    }
+
+    #[test]
+    fn what_is_granted_apart_is_the_least_that_serves() {
+        let of = |grant: Grant| -> Vec<_> {
+            grant.rights().iter().map(|right| (right.resource, right.verbs)).collect()
+        };
+        let read: &[&str] = &["get", "list", "watch"];
+        assert_eq!(of(Grant::FollowLeases), [("leases", read)], "Leases of others are only read");
+        assert_eq!(of(Grant::RoleLabels), [("pods/status", &["patch"][..])], "no write to pods themselves");
+        let pointer = [("pods/status", &["patch"][..]), ("services", &["get", "patch"][..])];
+        assert_eq!(of(Grant::SelectorPointer), pointer);
+        assert_eq!(of(Grant::DeletePods), [("pods", &["delete"][..])]);
+        for right in Grant::ALL.iter().flat_map(|grant| grant.rights()) {
+            assert_eq!(right.scope, Scope::Watched);
+            assert!(!right.why.is_empty());
+        }
     }
 }

@@ -66,18 +66,34 @@ fn leases_are_written_in_the_own_namespace_only() {
 }
 
 #[test]
-fn leases_of_others_are_only_read_and_only_if_asked_for() {
-    let asked = Install { follow_leases: true, ..Install::default() };
-    let namespaced = Install { watched: vec!["a".into()], ..asked.clone() };
-    for (install, kind) in [(asked, "ClusterRole"), (namespaced, "Role")] {
-        let text = super::install(&install).unwrap();
-        let named = |object: &&Value| object["metadata"]["name"] == "hotstandby-follow-leases";
-        let objects = documents(&text);
-        let role = objects.iter().filter(named).find(|object| object["kind"] == kind).unwrap();
-        assert_eq!(role["rules"][0]["verbs"], serde_json::json!(["get", "list", "watch"]));
-        assert_eq!(objects.iter().filter(named).count(), 2);
+fn rights_for_some_groups_are_there_only_if_asked_for() {
+    let plain = super::install(&Install::default()).unwrap();
+    for grant in Grant::ALL {
+        let asked = Install { with: BTreeSet::from([grant]), ..Install::default() };
+        let namespaced = Install { watched: vec!["a".into(), "b".into()], ..asked.clone() };
+        let name = format!("hotstandby-{}", grant.as_str());
+        for (install, kind, count) in [(asked, "ClusterRole", 1), (namespaced, "Role", 2)] {
+            let objects = documents(&super::install(&install).unwrap());
+            let named = |object: &&Value| object["metadata"]["name"] == *name;
+            let roles: Vec<_> =
+                objects.iter().filter(named).filter(|object| object["kind"] == kind).collect();
+            assert_eq!(roles.len(), count, "{name}");
+            assert_eq!(roles[0]["rules"].as_array().unwrap().len(), grant.rights().len());
+            let bindings = objects.iter().filter(named).filter(|object| object["kind"] != kind);
+            for binding in bindings.clone() {
+                assert_eq!(
+                    binding["roleRef"],
+                    serde_json::json!({
+                        "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name,
+                    })
+                );
+            }
+            assert_eq!(bindings.count(), count);
+        }
+        assert!(!plain.contains(&name), "the default install has no such right");
+        let file = files().unwrap().into_iter().find(|file| file.name.contains(grant.as_str())).unwrap();
+        assert_eq!(kinds(&file.content), ["ClusterRole", "ClusterRoleBinding"]);
     }
-    assert!(!super::install(&Install::default()).unwrap().contains("follow-leases"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{CliError, object_name};
 use clap::{Args, ValueEnum};
+use hotstandby_cluster::manifests::rights::Grant;
 use hotstandby_cluster::manifests::{self, DEFAULT_NAMESPACE, Install};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,8 @@ pub(crate) struct ManifestsArgs {
     /// The image; the published one of this version if not given.
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
-    /// Rights beyond the default ones. Only follow-leases can be used by this version; the others are refused.
-    #[arg(long, value_enum, value_name = "RIGHT", value_delimiter = ',')]
+    /// Rights that only some groups need, each a role of its own. endpoints-copy is refused by this version.
+    #[arg(long, value_enum, value_name = "RIGHT,RIGHT", value_delimiter = ',', conflicts_with_all = ["out", "check"])]
     with: Vec<Extra>,
     /// Only this part.
     #[arg(long, value_enum, value_name = "PART")]
@@ -37,14 +38,27 @@ pub(crate) struct ManifestsArgs {
 enum Extra {
     /// To read Leases, for groups with election.mode Pods or External.
     FollowLeases,
-    /// To write role labels to pods.
+    /// To write labels to pods, for groups with roleLabel.
     RoleLabels,
-    /// To delete pods.
-    DeletePods,
-    /// To write a Service's selector.
+    /// To write selectors to Services and labels to pods, for Services with mode SelectorPointer and annotated Services.
     SelectorPointer,
+    /// To delete pods, for groups with oldActive Delete or criticalContainers.deletePod.
+    DeletePods,
     /// To write v1 Endpoints.
-    Endpoints,
+    EndpointsCopy,
+}
+
+impl Extra {
+    /// The rights; `None`: nothing of this version uses them.
+    const fn grant(self) -> Option<Grant> {
+        match self {
+            Self::FollowLeases => Some(Grant::FollowLeases),
+            Self::RoleLabels => Some(Grant::RoleLabels),
+            Self::SelectorPointer => Some(Grant::SelectorPointer),
+            Self::DeletePods => Some(Grant::DeletePods),
+            Self::EndpointsCopy => None,
+        }
+    }
 }
 
 /// A part of the output.
@@ -58,7 +72,7 @@ enum Part {
 
 /// Runs `manifests`.
 pub(super) fn run(args: &ManifestsArgs) -> Result<(), CliError> {
-    if let Some(extra) = args.with.iter().find(|extra| **extra != Extra::FollowLeases) {
+    if let Some(extra) = args.with.iter().find(|extra| extra.grant().is_none()) {
         let name = extra.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         return Err(CliError::Usage(format!(
             "--with {name}: this version of hotstandby cannot do it; remove it"
@@ -78,7 +92,7 @@ fn files() -> Result<Vec<(&'static str, String)>, CliError> {
 fn print(args: &ManifestsArgs) -> Result<(), CliError> {
     let mut install = Install {
         namespace: args.install_namespace.clone(),
-        follow_leases: args.with.contains(&Extra::FollowLeases),
+        with: args.with.iter().filter_map(|extra| extra.grant()).collect(),
         ..Install::default()
     };
     for namespace in &args.namespaced {

@@ -69,6 +69,6 @@ fn flags_after_the_command_win() {
 
 #[tokio::test]
 async fn rights_of_later_versions_are_refused_by_name() {
-    let cli = parsed(&["manifests", "--with", "role-labels"]).unwrap();
+    let cli = parsed(&["manifests", "--with", "role-labels,endpoints-copy"]).unwrap();
     assert_eq!(run_user_command(cli).await, ExitCode::from(2));
 }
