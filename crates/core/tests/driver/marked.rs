@@ -163,8 +163,12 @@ impl World {
         let pods = &self.pods;
         self.marks.actives.retain(|uid, name| pods.get(name).is_some_and(|pod| pod.view.uid == *uid));
         if promoted {
+            // One that the selector no longer picks, and that no seat names, is nobody's member: the shell sweeps its label.
+            let member = |name: &Arc<str>| pods.get(name).is_some_and(|pod| pod.view.selected);
+            let other = self.marks.actives.iter().find(|(uid, name)| **uid != pod.uid && member(name));
+            let other = other.map(|(_, name)| name.clone());
             self.check_holder(&pod.uid, write, "it is labelled active");
-            if let Some((_, other)) = self.marks.actives.iter().find(|(uid, _)| **uid != pod.uid) {
+            if let Some(other) = other {
                 let wrong = format!("I1: {} is labelled active beside {other}", pod.name);
                 self.history.wrong.push(wrong);
             }
