@@ -2,10 +2,9 @@
 
 use crate::api::ActiveStandby;
 use crate::call::{Verb, with_deadline};
-use crate::index::{Leftover, LeftoverKind};
+use crate::index::{Leftover, LeftoverKind, is_asking};
 use crate::marked::Marked;
 use crate::marks::GroupMarks;
-use crate::names;
 use crate::pointer::ServiceAt;
 use crate::seat::seat_group;
 use crate::slice::SliceLite;
@@ -14,7 +13,7 @@ use crate::wire::WireService;
 use hotstandby_core::action::MemberRef;
 use hotstandby_core::ids::{GroupKey, GroupKind};
 use hotstandby_core::observation::WriteError;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::{Api, Client};
@@ -48,6 +47,10 @@ impl Sweeper {
     /// Removes a leftover of a group, once a live read proves that the group is gone: no such object, or
     /// another UID. A write in between is looked at: it is removed only while the marks still say whose it is.
     pub async fn sweep(&self, leftover: &Leftover) -> Result<Swept, WriteError> {
+        if leftover.superseded {
+            // Its Service asks for a group as before: no live read of it could tell.
+            return self.remove_stale(leftover).await;
+        }
         if self.group(leftover).await?.is_some() {
             return Ok(Swept::Kept);
         }
@@ -81,10 +84,9 @@ impl Sweeper {
                 with_deadline(Verb::Read, &what, groups.get_opt(name)).await?.map(|group| group.metadata)
             }
             GroupKind::Svc => {
-                let services: Api<PartialObjectMeta<Service>> =
-                    Api::namespaced(self.client.clone(), namespace);
+                let services: Api<WireService> = Api::namespaced(self.client.clone(), namespace);
                 let found = with_deadline(Verb::Read, &what, services.get_opt(name)).await?;
-                found.map(|service| service.metadata).filter(is_annotated)
+                found.filter(is_asking).map(|service| service.metadata)
             }
         };
         Ok(found.filter(|meta| meta.uid.as_deref() == Some(leftover.group_uid.as_str())))
@@ -112,7 +114,7 @@ impl Sweeper {
     }
 
     async fn remove_once(&self, leftover: &Leftover) -> Result<(), WriteError> {
-        let Leftover { kind, uid, rv, group, group_uid: _, group_rv: _ } = leftover;
+        let Leftover { kind, uid, rv, group, group_uid: _, group_rv: _, superseded: _ } = leftover;
         match kind {
             LeftoverKind::Seat => self.stores.seats.delete(group, uid, rv).await,
             LeftoverKind::Slice { namespace, name } => {
@@ -188,11 +190,6 @@ fn read_as(
 ) -> Option<(Leftover, Option<GroupMarks>)> {
     let (uid, rv) = (meta.uid.as_deref()?.into(), meta.resource_version.as_deref()?.into());
     Some((Leftover { uid, rv, ..leftover.clone() }, marks))
-}
-
-/// Whether a Service makes a group.
-fn is_annotated(meta: &ObjectMeta) -> bool {
-    meta.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(names::MODE))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::marked::Undo;
+use crate::names;
 use crate::testing::{Log, Seen, client, failure, merged};
 use http::Method;
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ fn leftover() -> Leftover {
         group: GroupKey::cr("shop", "web"),
         group_uid: "g1".into(),
         group_rv: None,
+        superseded: false,
     }
 }
 

@@ -234,6 +234,9 @@ pub struct GroupSpec {
     pub deletion_policy: DeletionPolicy,
 }
 
+/// The usual reason of a [`SpecError`].
+pub const INVALID_SPEC: &str = "InvalidSpec";
+
 /// A value outside its limits: names the field and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}; {remedy}")]
@@ -244,12 +247,14 @@ pub struct SpecError {
     pub problem: String,
     /// What to write instead.
     pub remedy: String,
+    /// The fixed text for condition and Event.
+    pub reason: &'static str,
 }
 
 impl SpecError {
     /// A new error for `field`.
     pub fn new(field: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { field: field.into(), problem: problem.into(), remedy: remedy.into() }
+        Self { field: field.into(), problem: problem.into(), remedy: remedy.into(), reason: INVALID_SPEC }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod notify;
 pub mod port;
 pub mod schema;
 pub mod selector;
+mod selector_text;
 pub mod spec;
 pub mod status;
 

@@ -2,6 +2,7 @@
 
 use super::group::GroupObject;
 use super::lists::{Kind, Stored};
+use super::namespace::{Namespace, ServiceChange};
 use super::service::ServiceLite;
 use super::views::{Part, Parts};
 use super::{Index, RemovedGroup, SeatEntry};
@@ -66,7 +67,7 @@ impl Index {
         }
     }
 
-    fn put_group(&mut self, object: GroupObject) {
+    pub(super) fn put_group(&mut self, object: GroupObject) {
         let epoch = self.lists.epoch(Kind::Group);
         let key = object.key.clone();
         if self.group_uid(&key).is_some_and(|uid| uid != object.uid()) {
@@ -77,13 +78,15 @@ impl Index {
         let (_, space) = self.space(&key.namespace);
         let had = space.groups.get_mut(&key);
         let is_new = had.is_none();
-        let (mut selector_changed, mut services) = (is_new, object.services.clone());
+        let (mut selector_changed, mut services_changed) = (is_new, is_new);
+        let mut services = object.services.clone();
         if let Some(had) = had {
             had.epoch = epoch;
             if had.object == object {
                 return;
             }
             selector_changed = had.object.selector != object.selector;
+            services_changed = had.object.services != object.services;
             services.extend(had.object.services.iter().cloned());
         }
         space.put_group(object, epoch);
@@ -101,16 +104,29 @@ impl Index {
             self.find_seated(&key);
         }
         self.services_touched(&key.namespace, services);
+        if services_changed && key.kind == GroupKind::Cr {
+            self.regroup_opted(&key.namespace);
+        }
         self.touch(key, Parts::EVERY);
     }
 
-    fn remove_group(&mut self, key: &GroupKey) {
+    /// What an `ActiveStandby` names is no longer for annotations to lead, and the other way round.
+    fn regroup_opted(&mut self, namespace: &Arc<str>) {
+        if self.namespaces.get(namespace).is_some_and(|space| !space.opted().is_empty()) {
+            self.regroup(namespace);
+        }
+    }
+
+    pub(super) fn remove_group(&mut self, key: &GroupKey) {
         let (_, space) = self.space(&key.namespace);
         let Some(group) = space.take_group(key) else { return };
         self.dirty.remove(key);
         self.nodes.moved(key, &group.nodes, &BTreeSet::new());
         self.seat_groups.remove(&*seat_name(key));
         self.followed.follow(key, None);
+        if key.kind == GroupKind::Cr {
+            self.regroup_opted(&key.namespace);
+        }
         let uid = group.object.uid().clone();
         let leftovers = self.leftovers_of(self.namespaces.get(&key.namespace), key, &uid);
         self.removed.push(RemovedGroup { key: key.clone(), uid, leftovers });
@@ -157,7 +173,7 @@ impl Index {
         let Some((namespace, _)) = place(&pod.metadata) else { return };
         let Some(pod) = PodLite::new(pod, &mut self.interner).map(Box::new) else { return };
         let (epoch, sorted) = (self.lists.epoch(Kind::Pod), self.sorted);
-        let (_, space) = self.space(namespace);
+        let (namespace, space) = self.space(namespace);
         let name = pod.name.clone();
         let mut template_before = None;
         let mut marks_before = None;
@@ -174,7 +190,7 @@ impl Index {
         space.pods.insert(name.clone(), Stored { epoch, value: pod });
         if sorted {
             let concerned = space.sort_pod(&name, template_before.as_ref().map(|template| &template.labels));
-            self.touch_each(concerned, Part::Members);
+            self.members_touched(&namespace, concerned);
         }
     }
 
@@ -189,11 +205,13 @@ impl Index {
         let marks = had.value.marked().and_then(|marked| marked.group.as_ref());
         space.marked_pods.moved(&name, marks, None);
         let concerned = space.sort_pod(&name, Some(&had.value.template.labels));
-        let empty = space.is_empty();
+        self.members_touched(&namespace, concerned);
+        self.drop_space_if_empty(&namespace);
+    }
+
+    fn members_touched(&mut self, namespace: &Arc<str>, concerned: BTreeSet<GroupKey>) {
+        self.regroup_shared(namespace, concerned.iter().map(|key| key.kind));
         self.touch_each(concerned, Part::Members);
-        if empty {
-            self.namespaces.remove(&namespace);
-        }
     }
 
     pub(super) fn nodes_changed(&mut self, event: Event<WireNode>, now: Duration) {
@@ -240,8 +258,7 @@ impl Index {
             Event::Done(generation) => {
                 let epoch = self.lists.epoch(Kind::Service);
                 let gone = self.namespaces.iter().flat_map(|(namespace, space)| {
-                    let gone = space.services.iter().filter(|(_, service)| service.epoch != epoch);
-                    gone.map(|(name, _)| (namespace.clone(), name.clone()))
+                    space.services_before(epoch).map(|name| (namespace.clone(), name.clone()))
                 });
                 for (namespace, name) in gone.collect::<Vec<_>>() {
                     self.remove_service(&namespace, &name);
@@ -256,32 +273,31 @@ impl Index {
         let Some((namespace, name)) = place(&service.metadata) else { return };
         let Some(value) = ServiceLite::new(service, &mut self.interner) else { return };
         let (namespace, space) = self.space(namespace);
-        if let Some(had) = space.services.get_mut(name) {
-            had.epoch = epoch;
-            if had.value == value {
-                return;
-            }
-        }
-        let name: Arc<str> = name.into();
-        let marks = value.group_marks().cloned();
-        let had = space.services.insert(name.clone(), Stored { epoch, value });
-        let marks_before = had.as_ref().and_then(|had| had.value.group_marks());
-        space.marked_services.moved(&name, marks_before, marks.as_ref());
-        self.services_touched(&namespace, [name]);
+        let change = space.put_service(name, value, epoch);
+        self.service_changed(&namespace, change);
     }
 
     fn remove_service(&mut self, namespace: &str, name: &str) {
         let (namespace, space) = self.space(namespace);
-        let removed = space.services.remove_entry(name);
-        if let Some((name, had)) = &removed {
-            space.marked_services.moved(name, had.value.group_marks(), None);
+        let change = space.drop_service(name);
+        self.service_changed(&namespace, change);
+        self.drop_space_if_empty(&namespace);
+    }
+
+    fn service_changed(&mut self, namespace: &Arc<str>, change: ServiceChange) {
+        match change {
+            ServiceChange::None => {}
+            ServiceChange::Changed(name) => self.services_touched(namespace, [name]),
+            ServiceChange::AsksOtherwise(name) => {
+                self.services_touched(namespace, [name]);
+                self.regroup(namespace);
+            }
         }
-        let empty = space.is_empty();
-        if let Some((name, _)) = removed {
-            self.services_touched(&namespace, [name]);
-        }
-        if empty {
-            self.namespaces.remove(&namespace);
+    }
+
+    fn drop_space_if_empty(&mut self, namespace: &str) {
+        if self.namespaces.get(namespace).is_some_and(Namespace::is_empty) {
+            self.namespaces.remove(namespace);
         }
     }
 
@@ -318,11 +334,8 @@ impl Index {
     fn remove_slice(&mut self, namespace: &str, name: &str) {
         let (namespace, space) = self.space(namespace);
         let concerned = space.drop_slice(name);
-        let empty = space.is_empty();
         self.services_touched(&namespace, concerned);
-        if empty {
-            self.namespaces.remove(&namespace);
-        }
+        self.drop_space_if_empty(&namespace);
     }
 
     pub(super) fn seats_changed(&mut self, event: Event<Lease>) {
@@ -429,9 +442,7 @@ impl Index {
             let concerned = space.groups_of_owner(OwnerKind::ReplicaSet, name);
             self.touch_each(concerned, Part::Members);
         }
-        if self.namespaces.get(&namespace).is_some_and(super::Namespace::is_empty) {
-            self.namespaces.remove(&namespace);
-        }
+        self.drop_space_if_empty(&namespace);
     }
 
     pub(super) fn stateful_sets_changed(&mut self, event: Event<WireStatefulSet>) {
@@ -468,8 +479,6 @@ impl Index {
             let concerned = space.groups_of_owner(OwnerKind::StatefulSet, name);
             self.touch_each(concerned, Part::Members);
         }
-        if self.namespaces.get(&namespace).is_some_and(super::Namespace::is_empty) {
-            self.namespaces.remove(&namespace);
-        }
+        self.drop_space_if_empty(&namespace);
     }
 }

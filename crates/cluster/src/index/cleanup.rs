@@ -1,13 +1,14 @@
 //! What is left behind: by groups that are gone, and for Services a group no longer names.
 
 use super::namespace::{Group, Namespace};
-use super::service::ServiceKind;
+use super::service::{ServiceKind, ServiceLite};
 use super::views::member_pods;
 use super::{Index, SeatEntry};
 use crate::marked::{Marked, Undo};
 use crate::marks::GroupMarks;
+use crate::pod::PodLite;
 use crate::slice::SliceLite;
-use hotstandby_core::ids::{GroupKey, Rv, Uid};
+use hotstandby_core::ids::{GroupKey, GroupKind, Rv, Uid};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -54,6 +55,8 @@ pub struct Leftover {
     pub group_uid: Uid,
     /// For what a living group leads no more: the group's version that says so.
     pub group_rv: Option<Rv>,
+    /// Another group has taken over the annotated Service that made it, whose annotations still ask for one.
+    pub superseded: bool,
 }
 
 /// A group that is gone.
@@ -112,7 +115,7 @@ impl Index {
         };
         let Some(group) = space.groups.get(key) else { return Vec::new() };
         let slices = space.slices.values().filter(|slice| is_stale(space, group, &slice.value));
-        let seat = self.seat_of(key).filter(|_| group.lease.is_some());
+        let seat = self.seat_of(key).filter(|_| group.lease.is_some() || group.is_taken());
         slices
             .filter_map(|slice| self.slice_leftover(&key.namespace, &slice.value))
             .map(|(leftover, _)| leftover)
@@ -136,10 +139,14 @@ impl Index {
             LeftoverKind::Labels { pod, .. } => known && !is_member(pod),
             LeftoverKind::Seat | LeftoverKind::Slice { .. } => false,
         };
+        let group_rv = match key.kind {
+            GroupKind::Cr => Some(group.object.view.rv.clone()),
+            GroupKind::Svc => space.service(&key.name).map(|service| service.rv.clone()),
+        };
         let marked = self.marked_leftovers(space, key).map(|(leftover, _)| leftover);
         marked
             .filter(|leftover| leftover.group_uid == *group.object.uid() && is_unled(leftover))
-            .map(|leftover| Leftover { group_rv: Some(group.object.view.rv.clone()), ..leftover })
+            .map(|leftover| Leftover { group_rv: group_rv.clone(), ..leftover })
             .collect()
     }
 
@@ -158,8 +165,9 @@ impl Index {
         key: &'a GroupKey,
     ) -> impl Iterator<Item = (Leftover, bool)> + 'a {
         let services = space.marked_services.of(key).filter_map(|name| {
-            let service = &space.services.get(name)?.value;
-            let marked = service.marked.as_deref()?;
+            let service = space.service(name)?;
+            let marked =
+                service.marked.as_deref().filter(|marked| !is_service_inherited(space, name, marked))?;
             // Where the selector is gone, a key put back would make one that nobody wrote.
             let selects = matches!(service.kind, ServiceKind::Selecting(_));
             let undo = if selects { marked.mark.undo.clone() } else { Undo::new() };
@@ -168,7 +176,7 @@ impl Index {
         });
         let pods = space.marked_pods.of(key).filter_map(|name| {
             let pod = &space.pods.get(name)?.value;
-            let marked = pod.marked()?;
+            let marked = pod.marked().filter(|marked| !is_pod_inherited(space, pod, marked))?;
             let kind = LeftoverKind::Labels { pod: name.clone(), undo: marked.mark.undo.clone() };
             self.marked_leftover(kind, pod.uid(), pod.rv(), marked)
         });
@@ -183,12 +191,34 @@ impl Index {
         marked: &Marked,
     ) -> Option<(Leftover, bool)> {
         let GroupMarks { group, group_uid, orphan } = marked.group.clone()?;
+        let superseded = self.is_superseded(&group, &group_uid);
         let is_ours = marked.mark.controller == self.controller;
-        is_ours.then_some((Leftover { kind, uid, rv, group, group_uid, group_rv: None }, orphan))
+        is_ours.then_some((Leftover { kind, uid, rv, group, group_uid, group_rv: None, superseded }, orphan))
     }
 
     fn uid_of(&self, key: &GroupKey) -> Option<&Uid> {
         self.namespaces.get(&key.namespace)?.groups.get(key).map(|group| group.object.uid())
+    }
+
+    /// Whether a slice is another group's to write over by now: to delete it would be to cut its Service's traffic.
+    fn is_inherited(&self, namespace: &str, slice: &SliceLite) -> bool {
+        let inherited = || {
+            let (space, service) = (self.namespaces.get(namespace)?, slice.service.as_ref()?);
+            let heir = space.groups.get(space.owner_of(service)?)?;
+            let made_for = &slice.own.as_ref()?.group.as_ref()?.group;
+            let feedable = matches!(space.service(service)?.kind, ServiceKind::Feedable(_));
+            Some(feedable && heir.object.key != *made_for && heir.object.view.spec.is_ok())
+        };
+        inherited().unwrap_or(false)
+    }
+
+    /// Whether the Service that made a group still asks for one, but another group leads it.
+    fn is_superseded(&self, group: &GroupKey, uid: &Uid) -> bool {
+        let Some(space) = self.namespaces.get(&group.namespace) else { return false };
+        let asks = |service: &ServiceLite| service.uid == *uid && service.opted.is_some();
+        group.kind == GroupKind::Svc
+            && space.service(&group.name).is_some_and(asks)
+            && space.owner_of(&group.name).is_some_and(|owner| owner != group)
     }
 
     fn seat_leftover(&self, seat: &SeatEntry) -> Option<Leftover> {
@@ -200,6 +230,7 @@ impl Index {
             group: marks.group.clone(),
             group_uid: marks.group_uid.clone(),
             group_rv: None,
+            superseded: self.is_superseded(&marks.group, &marks.group_uid),
         })
     }
 
@@ -207,6 +238,9 @@ impl Index {
     /// to a group of another namespace was not written by us.
     fn slice_leftover(&self, namespace: &Arc<str>, slice: &SliceLite) -> Option<(Leftover, bool)> {
         let own = slice.own.as_deref()?;
+        if self.is_inherited(namespace, slice) {
+            return None;
+        }
         let marks = own.group.as_ref().filter(|marks| marks.group.namespace == *namespace)?;
         (own.controller.as_ref() == Some(&self.controller)).then(|| {
             let leftover = Leftover {
@@ -216,10 +250,27 @@ impl Index {
                 group: marks.group.clone(),
                 group_uid: marks.group_uid.clone(),
                 group_rv: None,
+                superseded: self.is_superseded(&marks.group, &marks.group_uid),
             };
             (leftover, marks.orphan)
         })
     }
+}
+
+/// Whether the marks on a Service are another group's to write over by now: to undo them would be to move its traffic.
+fn is_service_inherited(space: &Namespace, service: &str, marked: &Marked) -> bool {
+    let heir = space.owner_of(service).and_then(|owner| space.groups.get(owner));
+    heir.is_some_and(|heir| inherits(heir, marked))
+}
+
+/// The same of the marks on a pod: whose member it is puts its labels right.
+fn is_pod_inherited(space: &Namespace, pod: &PodLite, marked: &Marked) -> bool {
+    !pod.phase.is_finished() && space.groups_of(pod).any(|heir| inherits(heir, marked))
+}
+
+fn inherits(heir: &Group, marked: &Marked) -> bool {
+    let made_for = marked.group.as_ref().map(|marks| &marks.group_uid);
+    made_for != Some(heir.object.uid()) && heir.object.view.spec.is_ok()
 }
 
 /// A Service that others feed now would show its users both; one that another group claims is that group's affair.
@@ -228,6 +279,6 @@ fn is_stale(space: &Namespace, group: &Group, slice: &SliceLite) -> bool {
     if !group.object.services.contains(service) {
         return true;
     }
-    let kind = space.services.get(service).map(|service| &service.value.kind);
+    let kind = space.service(service).map(|service| &service.kind);
     matches!(kind, Some(ServiceKind::Selecting(_) | ServiceKind::ExternalName))
 }

@@ -1,4 +1,4 @@
-//! A group as the index keeps it, made from the watched `ActiveStandby`.
+//! A group as the index keeps it, made from the watched `ActiveStandby` or from annotated Services.
 
 use crate::api::status::ToldStatus;
 use crate::api::{ActiveStandby, CriticalContainers, Selector};
@@ -7,12 +7,12 @@ use crate::wire::unix_ms;
 use hotstandby_core::ids::{GroupKey, Term, Uid};
 use hotstandby_core::notice::{Delivered, Role};
 use hotstandby_core::observation::GroupView;
-use hotstandby_core::spec::SpecError;
+use hotstandby_core::spec::{GroupSpec, SpecError};
 use hotstandby_core::switchover::{Answer, Phase};
 use kube::core::{DeserializeGuard, ObjectMeta};
 use std::sync::Arc;
 
-/// What is kept of a group's object.
+/// What is kept of a group's object: an `ActiveStandby`, or a Service that stands for one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupObject {
     /// Namespace and name.
@@ -79,6 +79,36 @@ impl GroupObject {
             Err(error) => object.view.spec = Err(error),
         }
         Some(object)
+    }
+
+    /// The group that annotated Services make, called after one of them. What it is for is filled in by the caller.
+    pub(super) fn of_service(
+        key: GroupKey,
+        uid: Uid,
+        created_ms: i64,
+        spec: Result<Arc<GroupSpec>, SpecError>,
+    ) -> Self {
+        Self {
+            key,
+            created_ms,
+            view: GroupView {
+                uid,
+                // Of no use: there is no status to write, and a Service changes without concerning its group.
+                rv: "".into(),
+                generation: 0,
+                spec,
+                paused: false,
+                switchover: None,
+                answered: None,
+                status_term: None,
+                delivered: Vec::new(),
+            },
+            status: None,
+            selector: None,
+            pairs: Vec::new(),
+            critical: Arc::default(),
+            services: Vec::new(),
+        }
     }
 
     fn unreadable(meta: &ObjectMeta, error: SpecError) -> Option<Self> {

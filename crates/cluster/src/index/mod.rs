@@ -8,10 +8,12 @@
 //! cases: a new selector looks through its namespace's pods, an owner's new revision through its namespace's groups,
 //! and an ill control plane concerns everybody.
 
+mod annotated;
 mod apply;
 mod cleanup;
 mod followed;
 mod group;
+mod grouping;
 mod lists;
 mod marked;
 mod namespace;
@@ -20,6 +22,7 @@ mod selectors;
 mod service;
 mod views;
 
+pub(crate) use annotated::is_asking;
 pub use cleanup::{Leftover, LeftoverKind, RemovedGroup};
 pub use followed::LeaseWatch;
 pub use group::GroupObject;
@@ -106,7 +109,7 @@ pub struct Index {
     seats: HashMap<Arc<str>, Stored<SeatEntry>>,
     seat_groups: HashMap<Arc<str>, GroupKey>,
     followed: Followed,
-    /// Members are sorted when both pods and groups were listed once: one pass instead of one per group.
+    /// Members are sorted when pods and all that makes groups were listed once: one pass instead of one per group.
     sorted: bool,
     dirty: HashMap<GroupKey, Parts>,
     removed: Vec<RemovedGroup>,
@@ -194,8 +197,8 @@ impl Index {
             Change::ReplicaSet(event) => self.replica_sets_changed(*event),
             Change::StatefulSet(event) => self.stateful_sets_changed(*event),
         }
-        if !self.sorted && self.lists.is_complete(Kind::Group) && self.lists.is_complete(Kind::Pod) {
-            self.sorted = true;
+        let needed = [Kind::Group, Kind::Service, Kind::Pod];
+        if !self.sorted && needed.into_iter().all(|kind| self.lists.is_complete(kind)) {
             self.sort_all();
         }
     }
@@ -290,6 +293,12 @@ impl Index {
     }
 
     fn sort_all(&mut self) {
+        let annotated = self.namespaces.iter().filter(|(_, space)| !space.opted().is_empty());
+        let annotated: Vec<_> = annotated.map(|(namespace, _)| namespace.clone()).collect();
+        for namespace in &annotated {
+            self.put_annotated(namespace);
+        }
+        self.sorted = true;
         let mut touched = Vec::new();
         for space in self.namespaces.values_mut() {
             if space.groups.is_empty() {
@@ -302,6 +311,9 @@ impl Index {
             touched.extend(space.groups.keys().cloned());
         }
         self.touch_each(touched, Parts::EVERY);
+        for namespace in &annotated {
+            self.refuse_overlaps(namespace);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::service::ServiceLite;
 use crate::api::Selector;
 use crate::pod::{Labels, Lens, OwnerKind, Owners, PodLite};
 use crate::slice::SliceLite;
-use hotstandby_core::ids::{GroupKey, Uid};
+use hotstandby_core::ids::{GroupKey, GroupKind, Uid};
 use hotstandby_core::labels::led_keys;
 use hotstandby_core::view::Family;
 use std::collections::{BTreeSet, HashMap};
@@ -35,8 +35,32 @@ pub(super) struct Group {
     pub(super) told: [Option<u64>; 6],
 }
 
-/// A group's claim on a Service: the oldest wins, and ties end by UID.
-type Claim = (i64, Uid, GroupKey);
+impl Group {
+    /// An annotated Service made it, and an `ActiveStandby` took that: it leads nothing.
+    pub(super) fn is_taken(&self) -> bool {
+        self.object.key.kind == GroupKind::Svc && self.object.services.is_empty()
+    }
+}
+
+/// A group's claim on a Service: an `ActiveStandby` wins, then the oldest, and ties end by UID.
+type Claim = (GroupKind, i64, Uid, GroupKey);
+
+/// What became of a Service.
+#[derive(Debug)]
+pub(super) enum ServiceChange {
+    /// Nothing that matters.
+    None,
+    /// Whoever names it looks at it anew.
+    Changed(Arc<str>),
+    /// The same, and it asks for another group, or for one no more.
+    AsksOtherwise(Arc<str>),
+}
+
+impl ServiceChange {
+    const fn of(name: Arc<str>, asks_otherwise: bool) -> Self {
+        if asks_otherwise { Self::AsksOtherwise(name) } else { Self::Changed(name) }
+    }
+}
 
 /// One namespace.
 #[derive(Debug, Default)]
@@ -46,8 +70,10 @@ pub(super) struct Namespace {
     pub(super) pods: HashMap<Arc<str>, Stored<Box<PodLite>>>,
     seated: HashMap<Arc<str>, BTreeSet<GroupKey>>,
     pub(super) marked_pods: MarkedNames,
-    pub(super) services: HashMap<Arc<str>, Stored<ServiceLite>>,
+    services: HashMap<Arc<str>, Stored<ServiceLite>>,
     pub(super) marked_services: MarkedNames,
+    /// Those of them whose annotations ask for a group; mostly none.
+    opted: BTreeSet<Arc<str>>,
     /// Sorted; nearly always one.
     claims: HashMap<Arc<str>, Vec<Claim>>,
     pub(super) slices: HashMap<Arc<str>, Stored<SliceLite>>,
@@ -72,7 +98,7 @@ impl Namespace {
         let had = self.groups.remove(&key);
         self.drop_claims(had.as_ref().map(|had| &had.object));
         for service in &object.services {
-            let claim = (object.created_ms, object.uid().clone(), key.clone());
+            let claim = (key.kind, object.created_ms, object.uid().clone(), key.clone());
             let claims = self.claims.entry(service.clone()).or_default();
             claims.push(claim);
             claims.sort();
@@ -179,6 +205,13 @@ impl Namespace {
         concerned
     }
 
+    /// The groups of which a pod is a member by their selectors.
+    pub(super) fn groups_of(&self, pod: &PodLite) -> impl Iterator<Item = &Group> {
+        let candidates = self.selectors.candidates(&pod.template.labels);
+        let groups = candidates.into_iter().filter_map(|key| self.groups.get(&key));
+        groups.filter(|group| group.members.contains(&pod.name))
+    }
+
     /// The groups that name a Service.
     pub(super) fn claimants(&self, service: &str) -> impl Iterator<Item = &GroupKey> {
         self.claims.get(service).into_iter().flatten().map(|(.., group)| group)
@@ -187,6 +220,56 @@ impl Namespace {
     /// The group that may feed a Service.
     pub(super) fn owner_of(&self, service: &str) -> Option<&GroupKey> {
         self.claims.get(service)?.first().map(|(.., group)| group)
+    }
+
+    /// The `ActiveStandby` that names a Service, if one does.
+    pub(super) fn active_standby_of(&self, service: &str) -> Option<&GroupKey> {
+        self.owner_of(service).filter(|owner| owner.kind == GroupKind::Cr)
+    }
+
+    /// A Service, if it was seen.
+    pub(super) fn service(&self, name: &str) -> Option<&ServiceLite> {
+        self.services.get(name).map(|service| &service.value)
+    }
+
+    /// Services whose annotations ask for a group.
+    pub(super) fn opted(&self) -> &BTreeSet<Arc<str>> {
+        &self.opted
+    }
+
+    /// Stores a Service; tells what that means for others.
+    pub(super) fn put_service(&mut self, name: &str, service: ServiceLite, epoch: u32) -> ServiceChange {
+        if let Some(had) = self.services.get_mut(name) {
+            had.epoch = epoch;
+            if had.value == service {
+                return ServiceChange::None;
+            }
+        }
+        let (name, opted, uid): (Arc<str>, _, _) = (name.into(), service.opted.clone(), service.uid.clone());
+        let marks = service.group_marks().cloned();
+        let had = self.services.insert(name.clone(), Stored { epoch, value: service });
+        let marks_before = had.as_ref().and_then(|had| had.value.group_marks());
+        self.marked_services.moved(&name, marks_before, marks.as_ref());
+        if opted.is_some() {
+            self.opted.insert(name.clone());
+        } else {
+            self.opted.remove(&name);
+        }
+        let asked = had.and_then(|had| Some((had.value.opted?, had.value.uid)));
+        ServiceChange::of(name, asked != opted.map(|opted| (opted, uid)))
+    }
+
+    /// Forgets a Service.
+    pub(super) fn drop_service(&mut self, name: &str) -> ServiceChange {
+        let Some((name, had)) = self.services.remove_entry(name) else { return ServiceChange::None };
+        self.opted.remove(&name);
+        self.marked_services.moved(&name, had.value.group_marks(), None);
+        ServiceChange::of(name, had.value.opted.is_some())
+    }
+
+    /// Services that the list of `epoch` did not name.
+    pub(super) fn services_before(&self, epoch: u32) -> impl Iterator<Item = &Arc<str>> {
+        self.services.iter().filter(move |(_, service)| service.epoch != epoch).map(|(name, _)| name)
     }
 
     /// Stores a slice; returns the Services it concerns, or concerned.

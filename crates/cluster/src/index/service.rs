@@ -1,5 +1,6 @@
 //! Services, slimmed, and as a group sees them.
 
+use super::annotated::OptIn;
 use crate::marked::Marked;
 use crate::marks::GroupMarks;
 use crate::pod::{Interner, Labels};
@@ -19,6 +20,8 @@ pub(super) struct ServiceLite {
     pub(super) kind: ServiceKind,
     /// Marks of a controller that leads its selector; mostly none.
     pub(super) marked: Option<Box<Marked>>,
+    /// What its annotations ask for; mostly nothing.
+    pub(super) opted: Option<Box<OptIn>>,
 }
 
 /// What a Service is to us.
@@ -67,6 +70,7 @@ impl ServiceLite {
             rv: meta.resource_version.as_deref()?.into(),
             kind,
             marked: Marked::read(meta).map(Box::new),
+            opted: OptIn::of(service).map(Box::new),
         })
     }
 

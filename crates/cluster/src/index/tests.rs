@@ -1,5 +1,6 @@
 //! The index without a server. Each test is named after what it fears.
 
+mod annotated;
 mod followed;
 mod marked;
 mod world;

@@ -149,9 +149,7 @@ fn found(space: &Namespace, group: &Group, name: &Arc<str>) -> ServiceFound {
     if let Some(owner) = space.owner_of(name).filter(|owner| **owner != group.object.key) {
         return ServiceFound::ClaimedBy(owner.name.clone());
     }
-    let Some(service) = space.services.get(name).map(|service| &service.value) else {
-        return ServiceFound::Missing;
-    };
+    let Some(service) = space.service(name) else { return ServiceFound::Missing };
     if let Some(selecting) = service.selecting() {
         return ServiceFound::Selecting(Box::new(selecting));
     }

@@ -51,9 +51,10 @@ pub const RIGHTS: &[Right] = &[
     right(
         "",
         "services",
-        &["list", "watch"],
+        &["get", "list", "watch"],
         Scope::Watched,
-        "ports and address families of the Services that lead to the active",
+        "ports and address families of the Services that lead to the active; annotated ones are read again before what was \
+         made for them is removed",
     ),
     right(
         "discovery.k8s.io",
@@ -153,9 +154,9 @@ impl Grant {
                         right(
                             "",
                             "services",
-                            &["get", "patch"],
+                            &["patch"],
                             Scope::Watched,
-                            "the selectors that name the active; read again after a conflict",
+                            "the selectors that name the active",
                         ),
                     ]
                 }
@@ -211,7 +212,7 @@ mod tests {
         let read: &[&str] = &["get", "list", "watch"];
         assert_eq!(of(Grant::FollowLeases), [("leases", read)], "Leases of others are only read");
         assert_eq!(of(Grant::RoleLabels), [("pods/status", &["patch"][..])], "no write to pods themselves");
-        let pointer = [("pods/status", &["patch"][..]), ("services", &["get", "patch"][..])];
+        let pointer = [("pods/status", &["patch"][..]), ("services", &["patch"][..])];
         assert_eq!(of(Grant::SelectorPointer), pointer);
         assert_eq!(of(Grant::DeletePods), [("pods", &["delete"][..])]);
         for right in Grant::ALL.iter().flat_map(|grant| grant.rights()) {

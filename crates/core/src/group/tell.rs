@@ -133,7 +133,7 @@ pub(super) fn publish_unaccepted(group: &mut Group, actions: &mut Vec<Action>) {
         switchover: group.answer.clone(),
         standbys: kept.map_or(0, |report| report.standbys),
         conditions: vec![
-            Condition::new(ConditionType::Accepted, Status::False, "InvalidSpec", message.clone()),
+            Condition::new(ConditionType::Accepted, Status::False, error.reason, message.clone()),
             Condition::new(ConditionType::Ready, Status::False, "NotAccepted", "the spec is not accepted"),
             Condition::new(ConditionType::Stalled, Status::True, "InvalidSpec", message),
         ],

@@ -140,6 +140,7 @@ async fn a_sweep_takes_the_seat_of_a_group_that_is_gone_and_no_other() {
         group: key(),
         group_uid: uid.as_str().into(),
         group_rv: None,
+        superseded: false,
     };
     assert_eq!(sweeper.sweep(&leftover).await, Ok(Swept::Kept));
     groups.delete("web", &kube::api::DeleteParams::default()).await.unwrap();

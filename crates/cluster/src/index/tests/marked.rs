@@ -195,3 +195,21 @@ fn what_was_told_before_a_restart_is_known_after_it() {
     let [one] = delivered.as_slice() else { panic!("{delivered:?}") };
     assert_eq!((&one.uid, one.term.0, one.tries, one.acknowledged), (&"p0".into(), 7, 2, Some(true)));
 }
+
+#[test]
+fn what_another_group_leads_by_now_is_left_to_it() {
+    let mut world = world();
+    world.drain();
+    let mut heir = labelling(3, "web", &["web-active"]);
+    heir["metadata"]["uid"] = json!("g2");
+    world.applied("group", heir);
+    let removed = world.drain().removed.remove(0);
+    assert_eq!((&removed.uid, kinds(&removed.leftovers)), (&"g1".into(), vec!["seat"]), "no gap meanwhile");
+    assert_eq!(kinds(&world.index.orphans()), ["seat"]);
+    // One that cannot be followed puts nothing right.
+    let mut broken = labelling(4, "web", &["web-active"]);
+    broken["metadata"]["uid"] = json!("g2");
+    broken["spec"]["detect"] = json!({"period": "never"});
+    world.applied("group", broken);
+    assert_eq!(kinds(&world.index.orphans()), ["seat", "selector", "labels"]);
+}

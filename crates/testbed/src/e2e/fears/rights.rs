@@ -24,7 +24,7 @@ const UNUSED: &[(&str, &str, &str, &str)] = &[(
 const GRANTED_APART: &[(&str, &str, &[&str])] = &[
     ("coordination.k8s.io", "leases", &["get", "list", "watch"]),
     ("", "pods/status", &["patch"]),
-    ("", "services", &["get", "patch"]),
+    ("", "services", &["patch"]),
     ("", "pods", &["delete"]),
 ];
 
