@@ -106,6 +106,42 @@ fn the_rules_of_the_crd_are_asked() {
 }
 
 #[test]
+fn the_rules_of_roles_and_notices_are_asked() {
+    let mut world = world();
+    let udp = json!({"port": 10001, "message": "Go"});
+    let word = json!({"udp": udp, "acknowledge": true, "roles": ["Active", "Standby"]});
+    for (pointer, value, words) in [
+        ("/spec/roleLabel", json!({"key": "role", "active": "x", "standby": "x"}), "active and standby must differ"),
+        ("/spec/roleLabel", json!({"key": "hotstandby.dev/member"}), "which the selector pointer uses"),
+        ("/spec/roleLabel", json!({"key": "a b"}), "spec.roleLabel.key"),
+        ("/spec/roleLabel", json!({"key": "role", "active": ""}), "spec.roleLabel.active"),
+        ("/spec/roleLabel", json!({"key": "app"}), "selector must not ask for roleLabel.key"),
+        ("/spec/notify", json!([{"udp": udp, "http": {"port": 80}}]), "exactly one of udp and http"),
+        ("/spec/notify", json!([{"roles": ["Active"]}]), "exactly one of udp and http"),
+        ("/spec/notify", json!([{"udp": udp, "interval": "1ms"}]), "interval must be within"),
+        ("/spec/notify", json!([{"udp": udp, "timeout": "2m"}]), "timeout must be within"),
+        ("/spec/notify", json!([{"udp": udp, "deadline": "2h"}]), "deadline must be within"),
+        ("/spec/notify", json!([{"udp": udp, "roles": ["active"]}]), "Unsupported value"),
+        ("/spec/notify", json!([word, word, word, word, word]), "must have at most 4 items"),
+        ("/spec/order", json!("Strict"), "order Strict needs a notice that the old active can acknowledge"),
+        ("/spec/detect", json!({"criticalContainers": {"deletePod": true}}), "deletePod needs names or env"),
+        ("/spec/traffic/services/0/mode", json!("Pointer"), "Unsupported value"),
+    ] {
+        let text = refusal(&mut world, pointer, value);
+        assert!(text.contains(words), "{text}");
+    }
+    let strict = with(&with(&group("web"), "/spec/notify", json!([word])), "/spec/order", json!("Strict"));
+    let election = json!({"mode": "External", "lease": {"name": "lock"}});
+    let (code, answer) = world.call(Method::POST, GROUPS, &with(&strict, "/spec/election", election));
+    assert_eq!(code, 422, "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains("order Strict needs election mode Controller"));
+    let stored = world.ok(Method::POST, GROUPS, &strict);
+    let told = &stored["spec"]["notify"][0];
+    assert_eq!((&told["interval"], &told["timeout"], &told["deadline"]), (&json!("200ms"), &json!("500ms"), &json!("2s")));
+    assert_eq!(stored["spec"]["traffic"]["services"][0]["mode"], "Auto");
+}
+
+#[test]
 fn a_rule_that_cannot_be_evaluated_refuses_the_crd() {
     let mut world = World::new();
     let mut crd = serde_json::to_value(hotstandby_cluster::api::crd()).unwrap();

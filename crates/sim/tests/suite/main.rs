@@ -6,6 +6,7 @@
 mod custom;
 mod delete;
 mod kubectl;
+mod leading;
 mod list;
 mod patch;
 mod product;
