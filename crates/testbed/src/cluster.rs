@@ -27,7 +27,7 @@ pub use config::ClusterConfig;
 pub use control::Status;
 pub use control_plane::Component;
 
-pub(crate) use cgroup::Cgroup;
+pub(crate) use cgroup::{Cgroup, working_set};
 pub(crate) use config::Spec;
 pub(crate) use control::Request;
 pub(crate) use network::{link_is_up, set_link};

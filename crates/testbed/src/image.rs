@@ -23,6 +23,11 @@ pub const HOTSTANDBY_IMAGE: &str = concat!("docker.io/hotstandby/hotstandby:", e
 /// The sample app below a gatekeeper: `/hotstandby-await`, the same as `/k8s-await-election`, and `/elector`.
 pub const GATEKEEPER_IMAGE: &str =
     concat!("docker.io/hotstandby/testbed-gatekeeper:", env!("CARGO_PKG_VERSION"));
+/// The same, of `/hotstandby-await` alone, below clocks that can be set.
+pub const CLOCKED_IMAGE: &str =
+    concat!("docker.io/hotstandby/testbed-gatekeeper-clocked:", env!("CARGO_PKG_VERSION"));
+/// The library that sets them, in that image.
+pub const CLOCKS: &str = "/clocks.so";
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const DOCKERFILE: &str = include_str!("../../../deploy/Dockerfile");
@@ -209,6 +214,52 @@ pub fn gatekeeper_archive(progress: &Progress) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The archive with the gatekeeper below clocks that can be set: linked dynamically, and with all libraries that takes, at the
+/// paths they have here.
+pub fn clocked_archive(progress: &Progress) -> Result<PathBuf> {
+    let program = "hotstandby-await";
+    progress.say(format!("building {program} linked dynamically"));
+    let folder = target_folder();
+    cargo_build(program, program, &["--release"], &folder, "")?;
+    let gatekeeper = folder.join("release").join(program);
+    let mut files = libraries_of(&gatekeeper)?;
+    files.extend([
+        ("/testbed-app".to_owned(), sample_app(progress)?),
+        (format!("/{program}"), gatekeeper),
+        (CLOCKS.to_owned(), crate::tools::clocks()?),
+    ]);
+    let image = Image {
+        names: vec![CLOCKED_IMAGE.to_owned()],
+        files,
+        entrypoint: vec![format!("/{program}")],
+        user: "65532:65532".to_owned(),
+        ..Image::default()
+    };
+    let path = images_folder().join("clocked.tar");
+    write_archive(&path, &[image])?;
+    Ok(path)
+}
+
+/// What a program is linked with, by path.
+fn libraries_of(program: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let output = Command::new("ldd").arg(program).output().context("starting ldd")?;
+    let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let found = libraries_in(&listed);
+    if !output.status.success() || found.is_empty() {
+        bail!("ldd finds no libraries of {}, so that its clocks cannot be set: {listed}", program.display());
+    }
+    Ok(found)
+}
+
+/// `NAME => PATH (ADDRESS)`, or the path alone; the kernel's own has none.
+fn libraries_in(listed: &str) -> BTreeMap<String, PathBuf> {
+    listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))
+        .map(|path| (path.to_owned(), PathBuf::from(path)))
+        .collect()
+}
+
 /// The gatekeeper as users' images get it: static, stripped, small.
 pub fn hotstandby_await(progress: &Progress) -> Result<PathBuf> {
     build_static_with(progress, "hotstandby-await", "hotstandby-await", &["--profile", "small"], None)
@@ -240,20 +291,29 @@ fn build_static_with(
     more: &[&str],
     target: Option<PathBuf>,
 ) -> Result<PathBuf> {
-    let root = workspace_root();
-    let target = target.unwrap_or_else(|| {
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
-    });
+    let target = target.unwrap_or_else(target_folder);
     progress.say(format!("building {bin} statically linked"));
+    let arguments: Vec<&str> = ["--target", TARGET].into_iter().chain(more.iter().copied()).collect();
+    cargo_build(package, bin, &arguments, &target, "-C target-feature=+crt-static")?;
+    let profile = if more.contains(&"small") { "small" } else { "release" };
+    Ok(target.join(TARGET).join(profile).join(bin))
+}
+
+fn target_folder() -> PathBuf {
+    let root = workspace_root();
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
+}
+
+fn cargo_build(package: &str, bin: &str, more: &[&str], target: &Path, rustflags: &str) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(&cargo)
-        .args(["build", "--quiet", "--target", TARGET, "--package", package, "--bin", bin])
+        .args(["build", "--quiet", "--package", package, "--bin", bin])
         .args(more)
         .arg("--target-dir")
-        .arg(&target)
-        .current_dir(&root)
+        .arg(target)
+        .current_dir(workspace_root())
         // Not in .cargo/config.toml, where it would hold for every build of this target.
-        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", rustflags)
         // These would take precedence over the line above.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -265,8 +325,7 @@ fn build_static_with(
     if !status.success() {
         bail!("building {bin} of package {package} failed ({status}): see cargo's output above");
     }
-    let profile = if more.contains(&"small") { "small" } else { "release" };
-    Ok(target.join(TARGET).join(profile).join(bin))
+    Ok(())
 }
 
 /// `ctr … images import`, on the containerd of this socket or on the usual one.
@@ -328,6 +387,15 @@ mod tests {
         ] {
             assert!(Image::from_dockerfile(bad, &context).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn libraries_are_found_in_what_ldd_says() {
+        let said = "\tlinux-vdso.so.1 (0x00007ffc)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f1)\n\t\
+                    /lib64/ld-linux-x86-64.so.2 (0x00007f2)\n";
+        let paths: Vec<String> = libraries_in(said).into_keys().collect();
+        assert_eq!(paths, ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]);
+        assert!(libraries_in("\tstatically linked\n").is_empty());
     }
 
     #[test]

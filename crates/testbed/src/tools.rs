@@ -132,6 +132,29 @@ pub fn elector(progress: &Progress) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// A library that gives processes clocks of their own, built when its source changed. `cc` is there: cargo links with it.
+pub fn clocks() -> Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/clocks/clocks.c");
+    let content = fs::read(&source).with_context(|| format!("reading {}", source.display()))?;
+    let version: String = hex_digest(&content).chars().take(12).collect();
+    let library = paths::tools_cache().join(format!("clocks-{version}.so"));
+    if !library.is_file() {
+        let partial = library.with_extension(format!("{}.partial", std::process::id()));
+        let status = Command::new("cc")
+            .args(["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
+            .args([&partial, &source])
+            .status()
+            .map_err(|error| {
+                Prerequisite(format!("{} is to be built with cc ({error})", source.display()))
+            })?;
+        if !status.success() {
+            bail!("'cc' of {} failed ({status}): see its output above", source.display());
+        }
+        fs::rename(&partial, &library).with_context(|| format!("moving to {}", library.display()))?;
+    }
+    Ok(library)
+}
+
 /// Programs built from the module proxy know no version unless told.
 fn kubernetes_ldflags() -> String {
     let mut parts = KUBERNETES_VERSION.split('.');

@@ -5,8 +5,8 @@
 //! - `/ctl?health=exit` ends it with code 3.
 //! - UDP port 10001: prints what it receives. TCP port 7000: says its host name, then echoes.
 //! - `testbed-app pause` only waits for a signal: the pod sandbox's image.
-//! - `testbed-app tick FILE` serves nothing: it notes in a file, shared by all nodes, that it is alive, every 2 ms on the
-//!   machine's boot clock. A command that must not run twice, for the gatekeeper's tests. `CRASH_AFTER` ends it with code 3.
+//! - `testbed-app tick FILE` notes in a file, shared by all nodes, that it is alive, every 2 ms on the machine's boot clock. A
+//!   command that must not run twice, for the gatekeeper's tests. `CRASH_AFTER` ends it with code 3. It serves only if `PORT` is given.
 //!
 //! `PORT` is the HTTP port (8080). On SIGTERM it ends at once, or serves on for `LINGER` (`1100ms`, `2s`).
 
@@ -254,40 +254,14 @@ fn tick(path: &str, signals: SigSet) -> io::Result<ExitCode> {
     }
 }
 
-fn main() -> ExitCode {
-    // The first process of a container is sent no signal it does not ask for.
-    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
-    if signals.thread_block().is_err() {
-        return ExitCode::FAILURE;
-    }
-    let mut arguments = std::env::args().skip(1);
-    match (arguments.next().as_deref(), arguments.next()) {
-        (Some("pause"), _) => {
-            let _any = signals.wait();
-            return ExitCode::SUCCESS;
-        }
-        (Some("tick"), Some(path)) => {
-            return tick(&path, signals).unwrap_or_else(|error| {
-                say(&format!("cannot note signs of life in {path}: {error}"));
-                ExitCode::FAILURE
-            });
-        }
-        _ => {}
-    }
+fn serve(port: &str) -> io::Result<()> {
     let app = Arc::new(App {
         host: nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned(),
         start_id: unix_nanos(),
         health: Shared::default(),
         ready: Shared::default(),
     });
-    let port = std::env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
-    let listener = match TcpListener::bind(format!("0.0.0.0:{port}")) {
-        Ok(listener) => listener,
-        Err(error) => {
-            say(&format!("cannot listen on port {port}: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
+    let listener = TcpListener::bind(format!("0.0.0.0:{port}"))?;
     spawn(print_datagrams);
     let host = app.host.clone();
     spawn(move || echo(host));
@@ -297,6 +271,35 @@ fn main() -> ExitCode {
             let _client_went_away = app.serve(stream);
         });
     });
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    // The first process of a container is sent no signal it does not ask for.
+    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
+    if signals.thread_block().is_err() {
+        return ExitCode::FAILURE;
+    }
+    let mut arguments = std::env::args().skip(1);
+    let (what, file) = (arguments.next(), arguments.next());
+    if what.as_deref() == Some("pause") {
+        let _any = signals.wait();
+        return ExitCode::SUCCESS;
+    }
+    let ticks = file.filter(|_| what.as_deref() == Some("tick"));
+    let usual = ticks.is_none().then(|| "8080".to_owned());
+    if let Some(port) = std::env::var("PORT").ok().or(usual)
+        && let Err(error) = serve(&port)
+    {
+        say(&format!("cannot listen on port {port}: {error}"));
+        return ExitCode::FAILURE;
+    }
+    if let Some(path) = ticks {
+        return tick(&path, signals).unwrap_or_else(|error| {
+            say(&format!("cannot note signs of life in {path}: {error}"));
+            ExitCode::FAILURE
+        });
+    }
     let _any = signals.wait();
     if let Some(linger) = duration_from("LINGER") {
         thread::sleep(linger);

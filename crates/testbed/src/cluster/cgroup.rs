@@ -132,6 +132,26 @@ impl Cgroup {
     }
 }
 
+/// The memory that is charged to the cgroup of this relative path and those below, as `kubectl top` tells it: without the file
+/// pages nobody has used of late.
+pub(crate) fn working_set(relative: &Path) -> Result<u64> {
+    let root = Path::new(ROOT);
+    let (dir, used, inactive) = if v2_only() {
+        (root.join(relative), "memory.current", "inactive_file")
+    } else {
+        (root.join("memory").join(relative), "memory.usage_in_bytes", "total_inactive_file")
+    };
+    let read = |file: &str| {
+        let path = dir.join(file);
+        fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+    };
+    let used: u64 = read(used)?.trim().parse().context("reading a cgroup's use of memory")?;
+    let stat = read("memory.stat")?;
+    let inactive = stat.lines().filter_map(|line| line.split_once(' ')).find(|(name, _)| *name == inactive);
+    let inactive: u64 = inactive.and_then(|(_, bytes)| bytes.parse().ok()).unwrap_or_default();
+    Ok(used.saturating_sub(inactive))
+}
+
 /// A cgroup's folder in one hierarchy.
 #[derive(Debug, Clone)]
 pub(crate) struct Branch {

@@ -106,6 +106,15 @@ fn terms_never_go_back() {
 }
 
 #[test]
+fn a_released_seat_is_nobodys_and_its_term_is_not_free() {
+    let released = || fine().into_iter().chain([seat(7, "", 2)]).collect::<Vec<_>>();
+    let next: Vec<Record> = released().into_iter().chain([seat(8, "a", 3)]).collect();
+    assert!(judge(&next, &Excused::default()).is_empty());
+    assert!(only(released(), vec![seat(8, "a", 2)]).contains("two holders"));
+    assert!(only(fine(), vec![seat(7, "", 1)]).contains("went back from 2 to 1"));
+}
+
+#[test]
 fn what_the_test_did_itself_is_excused_until_it_is_put_right() {
     let mut records = fine();
     records.push(slice(7, &[("b", "10.0.0.2"), ("a", "10.0.0.1")], 2));

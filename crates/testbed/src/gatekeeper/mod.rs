@@ -4,6 +4,7 @@
 pub mod addresses;
 pub mod scene;
 pub mod ticks;
+pub mod weight;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -14,30 +15,39 @@ use crate::e2e::harness::{Env, blocking};
 use crate::image;
 use crate::progress::Progress;
 
-static ARCHIVE: OnceLock<PathBuf> = OnceLock::new();
+static PLAIN: OnceLock<PathBuf> = OnceLock::new();
+static CLOCKED: OnceLock<PathBuf> = OnceLock::new();
 
 /// Builds the image. To be called before tests begin: the first time it takes minutes.
 pub fn build() -> Result<()> {
-    if ARCHIVE.get().is_none() {
-        let archive = image::gatekeeper_archive(&Progress::stderr())?;
-        let _built_twice_at_once_is_no_harm = ARCHIVE.set(archive);
+    built(false).map(drop)
+}
+
+/// Builds the image below clocks that can be set, too.
+pub fn build_clocked() -> Result<()> {
+    built(true).map(drop)
+}
+
+fn built(clocked: bool) -> Result<PathBuf> {
+    let archive = if clocked { &CLOCKED } else { &PLAIN };
+    if let Some(archive) = archive.get() {
+        return Ok(archive.clone());
     }
-    Ok(())
+    let make = if clocked { image::clocked_archive } else { image::gatekeeper_archive };
+    let made = make(&Progress::stderr())?;
+    let _made_twice_at_once_is_no_harm = archive.set(made.clone());
+    Ok(made)
 }
 
 /// Loads the image on all nodes, once for each cluster.
-async fn load(env: &std::sync::Arc<Env>) -> Result<()> {
-    static LOADED: tokio::sync::Mutex<Vec<String>> = tokio::sync::Mutex::const_new(Vec::new());
+async fn load(env: &std::sync::Arc<Env>, clocked: bool) -> Result<()> {
+    static LOADED: tokio::sync::Mutex<Vec<(String, bool)>> = tokio::sync::Mutex::const_new(Vec::new());
     let mut loaded = LOADED.lock().await;
-    let name = env.cluster.name().to_owned();
-    if !loaded.contains(&name) {
+    let image = (env.cluster.name().to_owned(), clocked);
+    if !loaded.contains(&image) {
         let env = env.clone();
-        blocking(move || {
-            build()?;
-            ARCHIVE.get().map_or(Ok(()), |archive| env.cluster.load_image(archive))
-        })
-        .await?;
-        loaded.push(name);
+        blocking(move || env.cluster.load_image(&built(clocked)?)).await?;
+        loaded.push(image);
     }
     Ok(())
 }

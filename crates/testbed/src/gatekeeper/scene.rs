@@ -1,7 +1,7 @@
 //! Pods behind a gatekeeper, as users deploy them: a Deployment, a Lease, a Service without selector, and the rights for that.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,7 +21,7 @@ use crate::e2e::harness::{Env, START_LIMIT};
 use crate::e2e::objects::{Kind, merge, text};
 use crate::e2e::wait::until;
 use crate::faults::ContainerProcess;
-use crate::image::GATEKEEPER_IMAGE;
+use crate::image::{CLOCKED_IMAGE, CLOCKS, GATEKEEPER_IMAGE};
 use crate::paths::workspace_root;
 
 /// Deployment, Lease and Service are called so.
@@ -35,6 +35,8 @@ pub enum Gatekeeper {
     OldWords,
     /// hotstandby-await with its own flags, and with the rights to watch and to write slices.
     OwnWords,
+    /// The same, below clocks that [`Members::set_clocks`] sets.
+    Clocked,
     /// One made of client-go's leader election, with the old variables and rights.
     Elector,
     /// The same, which releases its Lease when it is told to stop.
@@ -45,28 +47,35 @@ impl Gatekeeper {
     fn command(self) -> &'static str {
         match self {
             Self::OldWords => "/k8s-await-election",
-            Self::OwnWords => "/hotstandby-await",
+            Self::OwnWords | Self::Clocked => "/hotstandby-await",
             Self::Elector | Self::ReleasingElector => "/elector",
         }
     }
 
-    fn rules(self) -> Value {
+    fn in_own_words(self) -> bool {
+        matches!(self, Self::OwnWords | Self::Clocked)
+    }
+
+    /// What it may do: to the Lease alone, where it leads no Service.
+    fn rules(self, service: bool) -> Value {
         let rule = |group: &str, resource: &str, verbs: &[&str]| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
         let basic = ["get", "create", "update"];
-        match self {
-            Self::OwnWords => {
-                let all = ["get", "create", "update", "watch"];
-                json!([
-                    rule("coordination.k8s.io", "leases", &all),
-                    rule("discovery.k8s.io", "endpointslices", &all),
-                    rule("", "endpoints", &["get"]),
-                    rule("", "services", &["get"]),
-                    // Where owner references are guarded, a slice may only then name its Service as its owner.
-                    rule("", "services/finalizers", &["update"]),
-                ])
-            }
-            _ => json!([rule("coordination.k8s.io", "leases", &basic), rule("", "endpoints", &basic)]),
+        let all = ["get", "create", "update", "watch"];
+        let lease = rule("coordination.k8s.io", "leases", if self.in_own_words() { &all } else { &basic });
+        if !service {
+            return json!([lease]);
         }
+        if self.in_own_words() {
+            return json!([
+                lease,
+                rule("discovery.k8s.io", "endpointslices", &all),
+                rule("", "endpoints", &["get"]),
+                rule("", "services", &["get"]),
+                // Where owner references are guarded, a slice may only then name its Service as its owner.
+                rule("", "services/finalizers", &["update"]),
+            ]);
+        }
+        json!([lease, rule("", "endpoints", &basic)])
     }
 }
 
@@ -93,7 +102,9 @@ pub struct Plan {
     pub replicas: usize,
     /// The lease's timing.
     pub timing: Timing,
-    /// Whether the Service follows.
+    /// The Lease's name.
+    pub lease: String,
+    /// Whether the gatekeeper leads the Service.
     pub service: bool,
     /// Variables of the command.
     pub env: Vec<(&'static str, &'static str)>,
@@ -102,7 +113,14 @@ pub struct Plan {
 impl Plan {
     /// Three pods with a Service and short times.
     pub fn of(gatekeeper: Gatekeeper) -> Self {
-        Self { gatekeeper, replicas: 3, timing: Timing::SHORT, service: true, env: Vec::new() }
+        Self {
+            gatekeeper,
+            replicas: 3,
+            timing: Timing::SHORT,
+            lease: NAME.to_owned(),
+            service: true,
+            env: Vec::new(),
+        }
     }
 
     fn variables(&self) -> Vec<Value> {
@@ -112,7 +130,10 @@ impl Plan {
         let mut all = vec![field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace")];
         all.extend(self.env.iter().map(|(name, value)| plain(name, value)));
         all.extend([field("POD_IP", "status.podIP"), field("NODE_NAME", "spec.nodeName")]);
-        if self.gatekeeper == Gatekeeper::OwnWords {
+        if self.gatekeeper == Gatekeeper::Clocked {
+            all.extend([plain("LD_PRELOAD", CLOCKS), plain("CLOCKS", "/ticks/clocks.$(POD_NAME)")]);
+        }
+        if self.gatekeeper.in_own_words() {
             return all;
         }
         let old = |name: &str| format!("K8S_AWAIT_ELECTION_{name}");
@@ -121,7 +142,7 @@ impl Plan {
         all.extend([
             plain(&old("ENABLED"), "1"),
             plain(&old("NAME"), NAME),
-            plain(&old("LOCK_NAME"), NAME),
+            plain(&old("LOCK_NAME"), &self.lease),
             field(&old("LOCK_NAMESPACE"), "metadata.namespace"),
             field(&old("IDENTITY"), "metadata.name"),
             plain(&old("STATUS_ENDPOINT"), ":9999"),
@@ -146,10 +167,10 @@ impl Plan {
 
     fn command(&self) -> Vec<String> {
         let mut words = vec![self.gatekeeper.command().to_owned()];
-        if self.gatekeeper == Gatekeeper::OwnWords {
+        if self.gatekeeper.in_own_words() {
             let Timing(duration, deadline, period) = self.timing;
             words.extend([
-                format!("--lease-name={NAME}"),
+                format!("--lease-name={}", self.lease),
                 "--lease-namespace=$(POD_NAMESPACE)".to_owned(),
                 "--identity=$(POD_NAME)".to_owned(),
                 "--status-address=:9999".to_owned(),
@@ -172,6 +193,7 @@ impl Plan {
     }
 
     fn template(&self, ticks: &str) -> Value {
+        let image = if self.gatekeeper == Gatekeeper::Clocked { CLOCKED_IMAGE } else { GATEKEEPER_IMAGE };
         json!({
             "metadata": {"labels": {"app": NAME}},
             "spec": {
@@ -180,7 +202,7 @@ impl Plan {
                 "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532},
                 "containers": [{
                     "name": "app",
-                    "image": GATEKEEPER_IMAGE,
+                    "image": image,
                     "imagePullPolicy": "IfNotPresent",
                     "command": self.command(),
                     "env": self.variables(),
@@ -217,7 +239,7 @@ impl Plan {
         let rbac = "rbac.authorization.k8s.io/v1";
         json!({"apiVersion": "v1", "kind": "List", "items": [
             with(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT}})),
-            with(json!({"apiVersion": rbac, "kind": "Role", "metadata": {"name": ACCOUNT}, "rules": self.gatekeeper.rules()})),
+            with(json!({"apiVersion": rbac, "kind": "Role", "metadata": {"name": ACCOUNT}, "rules": self.gatekeeper.rules(self.service)})),
             with(json!({
                 "apiVersion": rbac, "kind": "RoleBinding", "metadata": {"name": ACCOUNT},
                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT},
@@ -266,7 +288,7 @@ impl Members {
 
     /// Deploys, and waits for nothing.
     pub async fn create(env: &Arc<Env>, namespace: &str, plan: &Plan) -> Result<Self> {
-        super::load(env).await?;
+        super::load(env, plan.gatekeeper == Gatekeeper::Clocked).await?;
         let folder = workspace_root().join(".cache/gatekeeper").join(namespace);
         fs::create_dir_all(&folder)
             .and_then(|()| fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)))
@@ -329,6 +351,19 @@ impl Members {
         };
         let elector = all.iter().copied().find(is_elector);
         Ok(Processes { keeper, elector, all })
+    }
+
+    /// Sets the clocks of a pod's gatekeeper anew: its wall clock to so much more than the machine's (or less), and its
+    /// monotonic clock to so much less.
+    pub fn set_clocks(&self, pod: &str, wall_seconds: i64, slept: Duration) -> Result<()> {
+        let path = self.folder.join(format!("clocks.{pod}"));
+        let nanoseconds = [wall_seconds * 1_000_000_000, i64::try_from(slept.as_nanos())?];
+        let bytes = nanoseconds.map(i64::to_ne_bytes).concat();
+        // The processes have it mapped: it is neither cut nor replaced.
+        let file = fs::File::options().write(true).open(&path);
+        file.and_then(|file| file.write_all_at(&bytes, 0)).with_context(|| {
+            format!("writing {}: is the pod's gatekeeper below these clocks?", path.display())
+        })
     }
 
     /// Counts from now on how often the Lease is stored.

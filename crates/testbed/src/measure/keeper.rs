@@ -12,10 +12,11 @@ use serde_json::json;
 
 use super::keeper_row::{Deed, KeeperRow};
 use crate::e2e::harness::{Env, START_LIMIT};
-use crate::e2e::objects::{Kind, text};
+use crate::e2e::objects::{Kind, name_of, text};
 use crate::e2e::wait::{fault_lasts, until};
 use crate::gatekeeper::scene::{Members, NAME, Plan, Stored, Timing};
 use crate::gatekeeper::ticks::boot_now;
+use crate::gatekeeper::weight::Weight;
 
 /// For how long requests are counted.
 const MINUTE: Duration = Duration::from_mins(1);
@@ -53,6 +54,15 @@ pub(super) enum KeeperOutcome {
         /// Its writes.
         waiting_writes: f64,
     },
+    /// What the container of a member that waits weighs, in bytes.
+    Weight {
+        /// Its processes, pages that they share counted once.
+        resident: u64,
+        /// Charged to its cgroup.
+        working_set: u64,
+        /// The gatekeeper's file.
+        program: u64,
+    },
     /// It says nothing about what was to be measured.
     Invalid {
         /// Why.
@@ -76,6 +86,7 @@ pub(super) async fn row(env: &Arc<Env>, row: KeeperRow, trials: usize) -> Result
     for number in 0..trials {
         let outcome = match row.deed() {
             Deed::Count => alone(&members, &plan).await,
+            Deed::Weigh => weigh(&mut members, number).await,
             deed => gap(&mut members, deed, number).await,
         };
         let outcome = outcome.unwrap_or_else(|error| KeeperOutcome::Invalid { reason: format!("{error:#}") });
@@ -128,6 +139,17 @@ async fn gap(members: &mut Members, deed: Deed, number: usize) -> Result<KeeperO
         bail!("the holder's life is gone")
     };
     Ok(KeeperOutcome::Gap { ms: (new.start.as_secs_f64() - old.last.as_secs_f64()) * 1000.0 })
+}
+
+/// One of those that wait, once start and rolling out are over.
+async fn weigh(members: &mut Members, number: usize) -> Result<KeeperOutcome> {
+    fault_lasts(Timing::USUAL.0).await;
+    let holder = members.running()?.pod;
+    let (pods, _) = members.env.objects.list(Kind::Pod, &members.namespace, &format!("app={NAME}")).await?;
+    let waiting: Vec<&str> = pods.iter().map(name_of).filter(|pod| *pod != holder).collect();
+    let pod = waiting.iter().cycle().nth(number).context("nobody waits")?;
+    let Weight { resident, working_set, program } = members.weigh(pod).await?;
+    Ok(KeeperOutcome::Weight { resident, working_set, program })
 }
 
 /// Reads, and writes that were refused, of Leases so far: once hotstandby is gone nobody else on the testbed reads Leases

@@ -32,6 +32,10 @@ pub(super) enum KeeperRow {
     AwaitRequestsOldRights,
     /// The same with client-go's election.
     AwaitRequestsClientGo,
+    /// What a waiting member weighs.
+    AwaitMemory,
+    /// The same with client-go's election.
+    AwaitMemoryClientGo,
 }
 
 /// What a row does.
@@ -43,11 +47,13 @@ pub(super) enum Deed {
     Crash,
     /// Counts.
     Count,
+    /// Weighs.
+    Weigh,
 }
 
 impl KeeperRow {
     /// All of them, in the tables' order.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::AwaitRelease,
         Self::AwaitReleaseFast,
         Self::AwaitReleaseOldRights,
@@ -58,6 +64,8 @@ impl KeeperRow {
         Self::AwaitRequests,
         Self::AwaitRequestsOldRights,
         Self::AwaitRequestsClientGo,
+        Self::AwaitMemory,
+        Self::AwaitMemoryClientGo,
     ];
 
     /// Its name on the command line.
@@ -73,6 +81,8 @@ impl KeeperRow {
             Self::AwaitRequests => "await-requests",
             Self::AwaitRequestsOldRights => "await-requests-old-rights",
             Self::AwaitRequestsClientGo => "await-requests-client-go",
+            Self::AwaitMemory => "await-memory",
+            Self::AwaitMemoryClientGo => "await-memory-client-go",
         }
     }
 
@@ -84,9 +94,9 @@ impl KeeperRow {
             Self::AwaitReleaseClientGo => "the same, client-go's election with release",
             Self::AwaitCrash | Self::AwaitCrashFast => "holder vanishes without a word",
             Self::AwaitCrashClientGo => "the same, client-go's election",
-            Self::AwaitRequests => "hotstandby-await",
+            Self::AwaitRequests | Self::AwaitMemory => "hotstandby-await",
             Self::AwaitRequestsOldRights => "hotstandby-await without the right to watch",
-            Self::AwaitRequestsClientGo => "client-go's election",
+            Self::AwaitRequestsClientGo | Self::AwaitMemoryClientGo => "client-go's election",
         }
     }
 
@@ -99,6 +109,7 @@ impl KeeperRow {
             | Self::AwaitReleaseClientGo => Deed::Release,
             Self::AwaitCrash | Self::AwaitCrashFast | Self::AwaitCrashClientGo => Deed::Crash,
             Self::AwaitRequests | Self::AwaitRequestsOldRights | Self::AwaitRequestsClientGo => Deed::Count,
+            Self::AwaitMemory | Self::AwaitMemoryClientGo => Deed::Weigh,
         }
     }
 
@@ -106,9 +117,10 @@ impl KeeperRow {
     pub(super) fn gatekeeper(self) -> Gatekeeper {
         match self {
             Self::AwaitReleaseOldRights | Self::AwaitRequestsOldRights => Gatekeeper::OldWords,
-            Self::AwaitReleaseClientGo | Self::AwaitCrashClientGo | Self::AwaitRequestsClientGo => {
-                Gatekeeper::ReleasingElector
-            }
+            Self::AwaitReleaseClientGo
+            | Self::AwaitCrashClientGo
+            | Self::AwaitRequestsClientGo
+            | Self::AwaitMemoryClientGo => Gatekeeper::ReleasingElector,
             _ => Gatekeeper::OwnWords,
         }
     }
@@ -132,12 +144,18 @@ impl KeeperRow {
         matches!(self, Self::AwaitRelease | Self::AwaitReleaseFast).then_some(100.0)
     }
 
+    /// The most that may be resident, and the most the program's file may have, in bytes.
+    pub(super) fn goal_bytes(self) -> Option<u64> {
+        (self == Self::AwaitMemory).then_some(8 << 20)
+    }
+
     /// How often, if nothing else is said.
     pub(super) fn usual_trials(self) -> usize {
         match self.deed() {
             Deed::Release => 10,
             Deed::Crash if self.timing() == Timing::FASTEST => 10,
             Deed::Crash => 5,
+            Deed::Weigh => 4,
             Deed::Count => 1,
         }
     }
@@ -146,7 +164,7 @@ impl KeeperRow {
     pub(super) fn quick_trials(self) -> usize {
         match self.deed() {
             Deed::Release => 2,
-            Deed::Crash | Deed::Count => 1,
+            Deed::Crash | Deed::Count | Deed::Weigh => 1,
         }
     }
 }

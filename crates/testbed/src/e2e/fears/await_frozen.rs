@@ -1,7 +1,4 @@
 //! Parts of the gatekeeper stand still while the rest of the world goes on.
-//!
-//! A jump of the machine's clock is not among these tests: one kernel has one clock, and containers without the right to set
-//! it. The machine of the core is driven through such jumps by seed instead (`crates/core/tests`).
 
 use std::time::Duration;
 
@@ -97,7 +94,8 @@ pub(super) async fn await_container_frozen(trial: &mut Trial) -> Result<()> {
     Ok(())
 }
 
-async fn ends_at_once(trial: &mut Trial, members: &mut Members, thawed: Duration) -> Result<()> {
+/// What woke at this moment dies at once, and somebody else's command goes on.
+pub(super) async fn ends_at_once(trial: &mut Trial, members: &mut Members, thawed: Duration) -> Result<()> {
     let lives = until(PATIENT, "the new one to live on after the thaw", async || {
         let lives = members.lives()?;
         Ok(lives.last().is_some_and(|life| life.last > thawed + LAST_BREATH).then_some(lives))

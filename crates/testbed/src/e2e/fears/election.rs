@@ -1,5 +1,6 @@
 //! Others elect: their Lease is followed, and nothing else.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -86,11 +87,22 @@ pub(super) async fn election_of_others_is_followed(trial: &mut Trial) -> Result<
     Scene::default().spec(&election).create(trial).await?;
     let said = trial.condition("Accepted", "False", "LeaseNotGranted", PATIENT).await?;
     ensure!(said.contains("follow-leases"), "the condition names no remedy: {said}");
+    let file = follow_leases(trial).await?;
+    let outcome = followed(trial).await;
+    unfollow_leases(trial, &file).await?;
+    outcome
+}
+
+/// Grants the controller the right to read Leases; the file that does.
+pub(super) async fn follow_leases(trial: &Trial) -> Result<PathBuf> {
     let file = workspace_root().join("deploy/follow-leases.yaml");
     trial.env.apply(&file).await?;
-    let outcome = followed(trial).await;
-    trial.env.kubectl(&["delete", "-f", &file.display().to_string()]).await?;
-    outcome
+    Ok(file)
+}
+
+/// Takes it away again: other tests want to see that nothing else needs it.
+pub(super) async fn unfollow_leases(trial: &Trial, file: &Path) -> Result<()> {
+    trial.env.kubectl(&["delete", "-f", &file.display().to_string()]).await.map(drop)
 }
 
 async fn followed(trial: &mut Trial) -> Result<()> {

@@ -1,6 +1,8 @@
 //! One file for each kind of fear, one function for each fear.
 
+mod await_clocks;
 mod await_faults;
+mod await_followed;
 mod await_frozen;
 mod await_planned;
 mod control_plane;
@@ -65,6 +67,9 @@ pub(super) const ALL: &[Fear] = fears![
     await_planned::await_command_crash_loop,
     await_planned::await_rolling_update,
     await_planned::await_mixed_rolling_change,
+    await_followed::await_led_by_the_controller,
+    await_clocks::await_wall_clock_jumps,
+    await_clocks::await_machine_suspended,
     await_frozen::await_one_process_frozen,
     await_frozen::await_container_frozen,
     await_frozen::await_two_at_once_are_seen,
