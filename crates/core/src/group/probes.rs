@@ -3,7 +3,7 @@
 use super::{Group, assess};
 use crate::action::{Action, ProbeTarget, WireProbe};
 use crate::ids::Uid;
-use crate::spec::{GroupSpec, PortRef, ProbeKind, TripwireMode};
+use crate::spec::{Electors, GroupSpec, PortRef, ProbeKind, TripwireMode};
 use crate::view::{Family, MemberView, Phase, Protocol};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub(super) enum NoProbe {
     UnknownPort,
     /// It has no address, or does not run.
     NotRunning,
+    /// The pods elect, and it does not hold the Lease: its command does not run, so that nothing could answer.
+    Waiting,
 }
 
 /// How this member is probed.
@@ -41,6 +43,9 @@ pub(super) fn target(group: &Group, spec: &GroupSpec, member: &MemberView) -> Re
         return Err(NoProbe::NotRunning);
     }
     let holds_seat = group.holder_uid() == Some(&member.uid);
+    if !holds_seat && group.follows().is_some_and(|follow| follow.by == Electors::Pods) {
+        return Err(NoProbe::Waiting);
+    }
     let wired = spec.tripwire == TripwireMode::Auto && member.mesh.is_none() && !member.terminating;
     Ok(ProbeTarget {
         uid: member.uid.clone(),

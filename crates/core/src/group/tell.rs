@@ -417,7 +417,7 @@ fn detection(group: &mut Group, spec: &GroupSpec, now: Duration) -> Condition {
                     "no probe is named and no Service has a TCP port: only Kubernetes' own facts count";
                 return Condition::new(kind, Status::True, "FactsOnly", message);
             }
-            NoProbe::NotRunning => {}
+            NoProbe::NotRunning | NoProbe::Waiting => {}
         }
     }
     let due = group.detection.probing_since.unwrap_or(now) + ARMING_BOUND;

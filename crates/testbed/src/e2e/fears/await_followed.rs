@@ -36,8 +36,8 @@ async fn led(trial: &mut Trial) -> Result<()> {
     };
     let mut members = Members::deploy(&trial.env, &trial.namespace, &plan).await?;
     create_group(trial, &plan).await?;
-    let said = trial.condition("Ready", "True", "", PATIENT).await?;
-    trial.note(said);
+    // Those that wait do not serve, and are standbys all the same.
+    trial.settled(plan.replicas).await?;
     leads_to(trial, &members.running()?).await?;
     trial.rested().await?;
     trial.start_client(&[]).await?;
@@ -62,6 +62,7 @@ async fn led(trial: &mut Trial) -> Result<()> {
         ensure!(*seen.new == *new.pod, "{} answers, and {} runs the command", seen.new, new.pod);
         trial.note(format!("next start {:.1} ms after the end", between(ended.last, new.start)));
         leads_to(trial, &new).await?;
+        trial.settled(plan.replicas).await?;
         trial.rested().await?;
     }
     // What the watchdog judges at the end: each endpoint at every version, by holder and term.
