@@ -62,3 +62,11 @@ pub const PRIORITY: &str = "hotstandby.dev/priority";
 pub const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 /// Label on a slice that names its Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+/// On a Service, `"true"`: the admission policies let anybody change its selector.
+pub const UNGUARDED: &str = "hotstandby.dev/unguarded";
+/// On a Service, any text: an older controller's way to ask for one active pod.
+pub const SERVICE_MODE: &str = "qoqo.dev/service-mode";
+/// That controller's label of the active pod, and key of the Service's selector.
+pub const POD_DESIGNATION: &str = "qoqo.dev/pod-designation";
+/// Its value.
+pub const POD_DESIGNATION_ACTIVE: &str = "active";

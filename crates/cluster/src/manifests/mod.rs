@@ -1,6 +1,7 @@
 //! The CRD and the install YAML, generated from Rust data. `deploy/` holds the output, and a check for drift
 //! compares the two.
 
+mod policies;
 mod rbac;
 pub mod rights;
 mod workload;
@@ -32,12 +33,23 @@ pub struct Install {
     pub image: String,
     /// Rights beyond the default ones.
     pub with: BTreeSet<Grant>,
+    /// With the admission policies.
+    pub policies: bool,
+    /// Users that the policies take for hotstandby, too: replicas outside the cluster, or another install.
+    pub policy_users: Vec<String>,
 }
 
 impl Default for Install {
     fn default() -> Self {
         let image = format!("{IMAGE}:{}", env!("CARGO_PKG_VERSION"));
-        Self { namespace: DEFAULT_NAMESPACE.to_owned(), watched: Vec::new(), image, with: BTreeSet::new() }
+        Self {
+            namespace: DEFAULT_NAMESPACE.to_owned(),
+            watched: Vec::new(),
+            image,
+            with: BTreeSet::new(),
+            policies: false,
+            policy_users: Vec::new(),
+        }
     }
 }
 
@@ -63,6 +75,8 @@ pub fn files() -> Result<Vec<File>, YamlError> {
         let note = format!("{note}#   kubectl apply --server-side -f {name}\n{GRANT_NOTE}");
         files.push(File { name, content: document(&note, &rbac::grant(&Install::default(), grant))? });
     }
+    let policies = document(POLICIES_NOTE, &policies::objects(&Install::default()))?;
+    files.push(File { name: "with-policies.yaml", content: policies });
     Ok(files)
 }
 
@@ -81,6 +95,9 @@ pub fn install(install: &Install) -> Result<String, YamlError> {
         vec![workload::namespace(install), workload::quota(install), workload::service_account(install)];
     objects.extend(rbac::objects(install));
     objects.extend(install.with.iter().flat_map(|grant| rbac::grant(install, *grant)));
+    if install.policies {
+        objects.extend(policies::objects(install));
+    }
     objects.push(workload::deployment(install));
     objects.push(workload::disruption_budget(install));
     let note = if install.watched.is_empty() { INSTALL_NOTE } else { NAMESPACED_NOTE };
@@ -103,6 +120,14 @@ const NAMESPACED_NOTE: &str = "\
 
 const GRANT_NOTE: &str = "\
 # For some namespaces only: leave the ClusterRoleBinding out, and make a RoleBinding to the ClusterRole in each of them.
+";
+
+const POLICIES_NOTE: &str = "\
+# Optional, for Kubernetes 1.30 or newer: only hotstandby, as the service account of install.yaml, writes what it leads by: the
+# labels and marks it puts on pods, role labels of groups, seats, its EndpointSlices, and the pointer in a Service's selector.
+#   kubectl apply --server-side -f with-policies.yaml
+# Needs crd.yaml. Another namespace or further users: hotstandby manifests --with policies --policy-user NAME. To leave one out:
+# delete its binding. Remove these before hotstandby, or before you go back to another controller. docs/operations.md, Protection.
 ";
 
 /// The file of rights that are granted apart, and what its head says of them.

@@ -1,4 +1,7 @@
 use super::*;
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, ResourceQuota, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -34,6 +37,10 @@ fn every_object_is_what_it_says() {
                 "RoleBinding" => round_trip::<RoleBinding>(&object),
                 "Deployment" => round_trip::<Deployment>(&object),
                 "PodDisruptionBudget" => round_trip::<PodDisruptionBudget>(&object),
+                "ValidatingAdmissionPolicy" => round_trip::<ValidatingAdmissionPolicy>(&object),
+                "ValidatingAdmissionPolicyBinding" => {
+                    round_trip::<ValidatingAdmissionPolicyBinding>(&object);
+                }
                 other => panic!("{other} in {} is not checked", file.name),
             }
         }
@@ -94,6 +101,65 @@ fn rights_for_some_groups_are_there_only_if_asked_for() {
         let file = files().unwrap().into_iter().find(|file| file.name.contains(grant.as_str())).unwrap();
         assert_eq!(kinds(&file.content), ["ClusterRole", "ClusterRoleBinding"]);
     }
+}
+
+fn policies(install: &Install) -> Vec<Value> {
+    policies::objects(install).into_iter().filter(|object| object["kind"] == "ValidatingAdmissionPolicy").collect()
+}
+
+#[test]
+fn every_policy_passes_hotstandby_first_and_denies_by_a_binding_of_its_own() {
+    let install = Install {
+        namespace: "ha".into(),
+        policy_users: vec!["o'brien".into(), r"corp\ci".into()],
+        ..Install::default()
+    };
+    let writers = r"!(request.userInfo.username in ['system:serviceaccount:ha:hotstandby', 'o\'brien', 'corp\\ci'])";
+    let objects = policies::objects(&install);
+    for policy in policies(&install) {
+        assert_eq!(policy["spec"]["matchConditions"][0]["expression"], writers);
+        let bound = |object: &&Value| object["spec"]["policyName"] == policy["metadata"]["name"];
+        let bindings: Vec<_> = objects.iter().filter(bound).collect();
+        assert_eq!(bindings.len(), 1);
+        assert_eq!(bindings[0]["spec"]["validationActions"], serde_json::json!(["Deny"]));
+        // The server's limits.
+        assert!(policy["spec"]["matchConditions"].as_array().unwrap().len() <= 64);
+        for validation in policy["spec"]["validations"].as_array().unwrap() {
+            let message = validation["message"].as_str().unwrap();
+            assert!(message.len() < 1024 && !message.contains('\n'), "{message}");
+        }
+    }
+}
+
+/// A policy that reads objects of a kind fails for every pod of the cluster while that kind is not known: after a start of the API
+/// server, or once the CRD is gone.
+#[test]
+fn only_what_needs_nothing_but_the_request_fails_closed() {
+    for policy in policies(&Install::default()) {
+        let reads = policy["spec"].get("paramKind").is_some();
+        let expected = if reads { "Ignore" } else { "Fail" };
+        assert_eq!(policy["spec"]["failurePolicy"], expected, "{}", policy["metadata"]["name"]);
+    }
+}
+
+#[test]
+fn policies_hold_where_hotstandby_works_and_seats_where_it_lives() {
+    let two = Install { watched: vec!["a".into(), "b".into()], ..Install::default() };
+    for (install, expected) in [(two, serde_json::json!(["a", "b"])), (Install::default(), Value::Null)] {
+        for policy in policies(&install) {
+            let found = &policy["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"][0]["values"];
+            let seats = policy["metadata"]["name"] == "hotstandby-seats";
+            let expected = if seats { &serde_json::json!([DEFAULT_NAMESPACE]) } else { &expected };
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+fn policies_come_only_if_asked_for() {
+    assert!(!super::install(&Install::default()).unwrap().contains("AdmissionPolicy"));
+    let asked = super::install(&Install { policies: true, ..Install::default() }).unwrap();
+    assert_eq!(kinds(&asked).iter().filter(|kind| kind.starts_with("ValidatingAdmissionPolicy")).count(), 10);
 }
 
 #[test]

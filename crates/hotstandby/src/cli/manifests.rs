@@ -22,6 +22,9 @@ pub(crate) struct ManifestsArgs {
     /// Rights that only some groups need, each a role of its own. endpoints-copy is refused by this version.
     #[arg(long, value_enum, value_name = "RIGHT,RIGHT", value_delimiter = ',', conflicts_with_all = ["out", "check"])]
     with: Vec<Extra>,
+    /// With `--with policies`: this user is hotstandby, too, such as a replica outside the cluster or another install.
+    #[arg(long, value_name = "USER")]
+    policy_user: Vec<String>,
     /// Only this part.
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<Part>,
@@ -46,6 +49,8 @@ enum Extra {
     DeletePods,
     /// To write v1 Endpoints.
     EndpointsCopy,
+    /// No right, but admission policies: only hotstandby writes what it leads by. Needs Kubernetes 1.30.
+    Policies,
 }
 
 impl Extra {
@@ -56,7 +61,7 @@ impl Extra {
             Self::RoleLabels => Some(Grant::RoleLabels),
             Self::SelectorPointer => Some(Grant::SelectorPointer),
             Self::DeletePods => Some(Grant::DeletePods),
-            Self::EndpointsCopy => None,
+            Self::EndpointsCopy | Self::Policies => None,
         }
     }
 }
@@ -72,7 +77,8 @@ enum Part {
 
 /// Runs `manifests`.
 pub(super) fn run(args: &ManifestsArgs) -> Result<(), CliError> {
-    if let Some(extra) = args.with.iter().find(|extra| extra.grant().is_none()) {
+    let unbuilt = |extra: &&Extra| extra.grant().is_none() && **extra != Extra::Policies;
+    if let Some(extra) = args.with.iter().find(unbuilt) {
         let name = extra.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         return Err(CliError::Usage(format!(
             "--with {name}: this version of hotstandby cannot do it; remove it"
@@ -93,6 +99,8 @@ fn print(args: &ManifestsArgs) -> Result<(), CliError> {
     let mut install = Install {
         namespace: args.install_namespace.clone(),
         with: args.with.iter().filter_map(|extra| extra.grant()).collect(),
+        policies: args.with.contains(&Extra::Policies),
+        policy_users: args.policy_user.clone(),
         ..Install::default()
     };
     for namespace in &args.namespaced {

@@ -45,6 +45,10 @@ pub struct Replica {
     pub ip: String,
 }
 
+fn policies_file() -> PathBuf {
+    workspace_root().join("deploy/with-policies.yaml")
+}
+
 /// What [`Env`] is made of, before anything asynchronous starts.
 pub struct Prepared {
     cluster: Cluster,
@@ -113,6 +117,8 @@ pub struct Env {
     restarts: Mutex<Vec<Timestamp>>,
     /// Whether that was since everything was last made whole.
     worn: AtomicBool,
+    /// Whether the admission policies are up.
+    guarded: AtomicBool,
     /// Whether all tests are run, and not some only.
     all: AtomicBool,
 }
@@ -133,6 +139,7 @@ impl Env {
             cli,
             restarts: Mutex::default(),
             worn: AtomicBool::default(),
+            guarded: AtomicBool::default(),
             all: AtomicBool::default(),
         };
         let deploy = workspace_root().join("deploy");
@@ -191,6 +198,12 @@ impl Env {
     pub async fn apply(&self, file: &Path) -> Result<String> {
         let file = file.display().to_string();
         self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &file]).await
+    }
+
+    /// Puts the admission policies up, until everything is made whole again.
+    pub async fn put_policies(&self) -> Result<()> {
+        self.guarded.store(true, Ordering::Relaxed);
+        self.apply(&policies_file()).await.map(|_| ())
     }
 
     /// Runs kubectl as administrator.
@@ -295,6 +308,10 @@ impl Env {
             if !power {
                 self.cluster.wait_node_ready(node, true, START_LIMIT).await?;
             }
+        }
+        if self.guarded.swap(false, Ordering::Relaxed) {
+            let file = policies_file().display().to_string();
+            self.kubectl(&["delete", "--ignore-not-found", "-f", &file]).await?;
         }
         let wanted = until(START_LIMIT, "hotstandby's Deployment", async || {
             let found = self.objects.get(Kind::Deployment, SYSTEM, "hotstandby").await?;

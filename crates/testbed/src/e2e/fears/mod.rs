@@ -14,6 +14,7 @@ mod model;
 mod nodes;
 mod planned;
 mod pods;
+mod policies;
 mod probes;
 mod quiet;
 mod rights;
@@ -52,6 +53,9 @@ pub(super) const ALL: &[Fear] = fears![
     groups::group_deleted,
     groups::group_deleted_orphan,
     services::two_services_named_ports,
+    policies::edits_refused_by_policy,
+    policies::role_labels_refused_by_policy,
+    policies::pointer_survives_git,
     quiet::steady_state_is_silent,
     control_plane::api_server_away_and_active_dies,
     control_plane::api_server_away,
