@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Those that speak of the seat.
 const OF_SEAT: [&str; 4] = [names::SEAT_UID, names::TERM, names::REASON, names::SINCE];
 /// Every annotation that is written with a mark, and removed with it.
-const ALL: [&str; 11] = [
+pub(crate) const ALL: [&str; 11] = [
     names::CONTROLLER,
     names::SEAT_UID,
     names::TERM,

@@ -104,7 +104,10 @@ fn rights_for_some_groups_are_there_only_if_asked_for() {
 }
 
 fn policies(install: &Install) -> Vec<Value> {
-    policies::objects(install).into_iter().filter(|object| object["kind"] == "ValidatingAdmissionPolicy").collect()
+    policies::objects(install)
+        .into_iter()
+        .filter(|object| object["kind"] == "ValidatingAdmissionPolicy")
+        .collect()
 }
 
 #[test]
@@ -114,7 +117,8 @@ fn every_policy_passes_hotstandby_first_and_denies_by_a_binding_of_its_own() {
         policy_users: vec!["o'brien".into(), r"corp\ci".into()],
         ..Install::default()
     };
-    let writers = r"!(request.userInfo.username in ['system:serviceaccount:ha:hotstandby', 'o\'brien', 'corp\\ci'])";
+    let writers =
+        r"!(request.userInfo.username in ['system:serviceaccount:ha:hotstandby', 'o\'brien', 'corp\\ci'])";
     let objects = policies::objects(&install);
     for policy in policies(&install) {
         assert_eq!(policy["spec"]["matchConditions"][0]["expression"], writers);
@@ -147,7 +151,8 @@ fn policies_hold_where_hotstandby_works_and_seats_where_it_lives() {
     let two = Install { watched: vec!["a".into(), "b".into()], ..Install::default() };
     for (install, expected) in [(two, serde_json::json!(["a", "b"])), (Install::default(), Value::Null)] {
         for policy in policies(&install) {
-            let found = &policy["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"][0]["values"];
+            let found =
+                &policy["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"][0]["values"];
             let seats = policy["metadata"]["name"] == "hotstandby-seats";
             let expected = if seats { &serde_json::json!([DEFAULT_NAMESPACE]) } else { &expected };
             assert_eq!(found, expected);
