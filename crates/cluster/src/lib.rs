@@ -5,16 +5,19 @@ pub mod api;
 pub mod call;
 pub mod connect;
 pub mod disposal;
+pub mod doctor;
 pub mod election;
 pub mod events;
 pub mod extras;
 pub mod followed;
+pub mod import;
 pub mod index;
 pub mod live;
 pub mod manifests;
 pub mod marked;
 pub mod marks;
 pub mod names;
+pub mod objects;
 mod pause;
 pub mod pod;
 pub mod pod_labels;
@@ -26,6 +29,7 @@ pub mod stores;
 pub mod sweep;
 pub mod user;
 pub mod watch;
+pub mod why;
 pub mod wire;
 
 #[cfg(test)]

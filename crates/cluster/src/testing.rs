@@ -68,4 +68,8 @@ pub(crate) fn merged(object: &Value, patch: &Value) -> Value {
         }
     }
     Value::Object(all)
+
+/// The documents of a YAML text.
+pub(crate) fn documents(text: &str) -> Vec<Value> {
+    serde_saphyr::from_multiple(text).unwrap()
 }

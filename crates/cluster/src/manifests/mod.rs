@@ -5,7 +5,7 @@ mod policies;
 mod rbac;
 pub mod rights;
 mod workload;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use yaml::{YamlError, to_yaml};
 

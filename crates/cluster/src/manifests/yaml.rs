@@ -97,7 +97,7 @@ fn whole(number: &serde_json::Number) -> String {
 }
 
 /// Bare where every reader takes it for a text, else quoted as in JSON, which is YAML, too.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let bare_first = |c: char| c.is_ascii_alphabetic() || c == '/' || c == '.' || c == '$';
     let bare = |c: char| c.is_ascii_graphic() || c == ' ';
     let is_bare = text.starts_with(bare_first)

@@ -34,6 +34,9 @@ pub enum UserError {
          (switchover, pause, resume), which the built-in view and edit contain"
     )]
     Forbidden(String),
+    /// The person may not read what the command looks at.
+    #[error("reading {0}; ask whoever runs the cluster for the built-in ClusterRole view")]
+    MayNotRead(String),
     /// Nobody is logged in.
     #[error(
         "the API server does not know who you are ({0}); log in again, or check --kubeconfig and --context"

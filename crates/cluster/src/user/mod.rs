@@ -8,6 +8,7 @@ pub use error::UserError;
 use crate::api::ActiveStandby;
 use crate::call::chain;
 use crate::connect::{Clients, ConnectOptions};
+use crate::objects::Source;
 use futures::future::ready;
 use futures::{Stream, StreamExt};
 use kube::api::{ListParams, Patch, PatchParams};
@@ -52,6 +53,11 @@ impl Groups {
     /// The namespace that holds where no other is said.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Where else to read, for commands that look at more than groups.
+    pub fn source(&self, all_namespaces: bool) -> Source {
+        Source::new(self.client.clone(), (!all_namespaces).then_some(&self.namespace))
     }
 
     /// One group; where it does not exist, the error lists those that do.
