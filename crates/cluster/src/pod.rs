@@ -410,7 +410,7 @@ fn owner(pod: &WirePod, interner: &mut Interner) -> Option<(OwnerKind, Arc<str>)
     Some((kind, interner.text(&owner.name)))
 }
 
-fn mesh(pod: &WirePod) -> Option<&'static str> {
+pub(crate) fn mesh(pod: &WirePod) -> Option<&'static str> {
     let sidecars = pod.spec.init_containers.iter().filter(|init| is_sidecar(init));
     let by_container = pod.spec.containers.iter().chain(sidecars).find_map(|container| {
         MESH_CONTAINERS.iter().find(|(name, _)| *name == container.name).map(|(_, mesh)| *mesh)

@@ -6,6 +6,7 @@ mod read;
 mod yaml;
 
 pub use read::{Source, Unread};
+pub(crate) use read::{get, list};
 pub use yaml::BadYaml;
 
 use crate::api::ActiveStandby;

@@ -1,6 +1,7 @@
 //! Exit codes, and the errors they come from.
 
 use hotstandby_cluster::manifests::YamlError;
+use hotstandby_cluster::objects::BadYaml;
 use hotstandby_cluster::user::UserError;
 use std::io;
 use std::path::PathBuf;
@@ -46,6 +47,9 @@ pub(crate) enum CliError {
     /// YAML.
     #[error(transparent)]
     Yaml(#[from] YamlError),
+    /// YAML that was given.
+    #[error(transparent)]
+    BadYaml(#[from] BadYaml),
     /// JSON.
     #[error("writing JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -58,7 +62,12 @@ impl CliError {
             Self::Refused(_) => 1,
             Self::Usage(_) => 2,
             Self::TimedOut(_) => 3,
-            Self::Api(_) | Self::File { .. } | Self::Output(_) | Self::Yaml(_) | Self::Json(_) => 4,
+            Self::Api(_)
+            | Self::File { .. }
+            | Self::Output(_)
+            | Self::Yaml(_)
+            | Self::BadYaml(_)
+            | Self::Json(_) => 4,
         }
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod controller_flags;
 mod docs;
 mod exit;
+mod import;
 mod manifests;
 mod pause;
 mod plugin;
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Pause(pause::PauseArgs),
     /// Resume a paused group.
     Resume(pause::PauseArgs),
+    /// Look at a cluster or at YAML for systems that hotstandby takes over, and print what to apply.
+    Import(import::ImportArgs),
     /// Print the YAML that installs hotstandby.
     Manifests(manifests::ManifestsArgs),
     /// Run a command for as long as this pod holds a Lease, and never beside another: the gatekeeper. Its flags are in await.md
@@ -109,6 +112,7 @@ pub(crate) async fn run_user_command(cli: Cli) -> ExitCode {
         Command::Switchover(args) => switchover::run(args, &kube).await,
         Command::Pause(args) => pause::pause(args, &kube).await,
         Command::Resume(args) => pause::resume(args, &kube).await,
+        Command::Import(args) => import::run(args, &kube).await,
         Command::Manifests(args) => manifests::run(&args),
         Command::Docs(args) => docs::run(&args),
         // Taken before all else where it is the first word; flags before it are meant for other commands.
