@@ -68,6 +68,7 @@ pub(crate) fn merged(object: &Value, patch: &Value) -> Value {
         }
     }
     Value::Object(all)
+}
 
 /// The documents of a YAML text.
 pub(crate) fn documents(text: &str) -> Vec<Value> {

@@ -135,7 +135,7 @@ pub(super) fn annotated(snapshot: &Snapshot) -> impl Iterator<Item = (&Service, 
 }
 
 /// Our own annotation on a Service.
-const MODE: &str = "hotstandby.dev/mode";
+pub(super) const MODE: &str = "hotstandby.dev/mode";
 
 /// The living pods of a namespace that a selector picks and that carry the designation.
 pub(super) fn designated<'a>(

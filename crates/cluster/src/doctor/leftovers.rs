@@ -99,7 +99,7 @@ pub(super) fn narrowed_selectors(snapshot: &Snapshot) -> Known<Vec<Finding>> {
     let left = snapshot.objects.services.iter().filter(|service| {
         selector_of(service).contains_key(DESIGNATION)
             && annotation(&service.metadata, SERVICE_MODE).is_none_or(str::is_empty)
-            && annotation(&service.metadata, "hotstandby.dev/mode").is_none()
+            && annotation(&service.metadata, super::group::MODE).is_none()
     });
     Ok(left
         .map(|service| Finding {

@@ -3,7 +3,7 @@
 use super::group::{View, views};
 use super::{Finding, Known, Severity, Snapshot};
 use crate::names;
-use crate::objects::{At, label, name_of, namespace_of, pairs_text, picks, selector_of};
+use crate::objects::{At, annotation, label, name_of, namespace_of, pairs_text, picks, selector_of};
 use k8s_openapi::api::core::v1::Service;
 use std::collections::BTreeMap;
 
@@ -159,13 +159,19 @@ pub(super) fn foreign_endpoints(snapshot: &Snapshot) -> Known<Vec<Finding>> {
     let mut findings = Vec::new();
     for view in views(snapshot)? {
         for service in view.existing().filter(|service| selector_of(service).is_empty()) {
-            findings.extend(of_service(snapshot, &view, service));
+            findings.extend(of_service(snapshot, &view.at.to_string(), service));
         }
+    }
+    let by_annotation = snapshot.objects.services.iter().filter(|service| {
+        annotation(&service.metadata, super::group::MODE).is_some() && selector_of(service).is_empty()
+    });
+    for service in by_annotation {
+        findings.extend(of_service(snapshot, "its own group", service));
     }
     Ok(findings)
 }
 
-fn of_service(snapshot: &Snapshot, view: &View<'_>, service: &Service) -> Vec<Finding> {
+fn of_service(snapshot: &Snapshot, group: &str, service: &Service) -> Vec<Finding> {
     const WHY: &str = "Users see the union of all slices of a Service, so these addresses get traffic beside the active's; \
                        Kubernetes leaves them behind when a selector is removed.";
     let at = At::of("Service", &service.metadata);
@@ -184,7 +190,7 @@ fn of_service(snapshot: &Snapshot, view: &View<'_>, service: &Service) -> Vec<Fi
             id: "ForeignEndpoints",
             severity: Severity::Error,
             object: at.clone(),
-            what: format!("EndpointSlices that are not hotstandby's feed it beside {}: {}", view.at, list(&foreign)),
+            what: format!("EndpointSlices that are not hotstandby's feed it beside {group}: {}", list(&foreign)),
             why: WHY,
             remedy: format!(
                 "kubectl -n {} delete endpoints {} --ignore-not-found; kubectl -n {} delete endpointslices {}",

@@ -119,7 +119,9 @@ mod tests {
     #[test]
     fn the_page_has_every_command_and_flag() {
         let page = page();
-        for command in ["status", "switchover", "pause", "resume", "manifests", "controller"] {
+        for command in
+            ["status", "switchover", "pause", "resume", "import", "doctor", "why", "manifests", "controller"]
+        {
             assert!(page.contains(&format!("## hotstandby {command}\n")), "{command}");
         }
         for flag in

@@ -3,6 +3,7 @@
 
 pub(crate) mod controller_flags;
 mod docs;
+mod doctor;
 mod exit;
 mod import;
 mod manifests;
@@ -12,6 +13,7 @@ mod status;
 mod switchover;
 mod table;
 mod view;
+mod why;
 
 pub(crate) use exit::{CliError, finish};
 pub(crate) use plugin::parse;
@@ -21,6 +23,7 @@ use hotstandby_cluster::connect::ConnectOptions;
 use hotstandby_cluster::user::{Groups, UserError};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 /// One active pod, the others hot, and Services that follow the active.
 #[derive(Debug, Parser)]
@@ -47,6 +50,10 @@ pub(crate) enum Command {
     Resume(pause::PauseArgs),
     /// Look at a cluster or at YAML for systems that hotstandby takes over, and print what to apply.
     Import(import::ImportArgs),
+    /// Look for what bites: in the install, the groups, their Services and what stands around them.
+    Doctor(doctor::DoctorArgs),
+    /// Tell the last decisions of a group, with their evidence, the newest first.
+    Why(why::WhyArgs),
     /// Print the YAML that installs hotstandby.
     Manifests(manifests::ManifestsArgs),
     /// Run a command for as long as this pod holds a Lease, and never beside another: the gatekeeper. Its flags are in await.md
@@ -93,6 +100,12 @@ impl KubeFlags {
     }
 }
 
+/// Now in Unix milliseconds: ages are shown as this machine's clock has it.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// Names of groups, pods and namespaces: they go into paths of the API, so nothing else may be in them.
 fn object_name(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
@@ -113,6 +126,8 @@ pub(crate) async fn run_user_command(cli: Cli) -> ExitCode {
         Command::Pause(args) => pause::pause(args, &kube).await,
         Command::Resume(args) => pause::resume(args, &kube).await,
         Command::Import(args) => import::run(args, &kube).await,
+        Command::Doctor(args) => doctor::run(args, &kube).await,
+        Command::Why(args) => why::run(args, &kube).await,
         Command::Manifests(args) => manifests::run(&args),
         Command::Docs(args) => docs::run(&args),
         // Taken before all else where it is the first word; flags before it are meant for other commands.

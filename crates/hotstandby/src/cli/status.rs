@@ -2,7 +2,7 @@
 
 use super::table::{self, Columns};
 use super::view::{Line, View};
-use super::{CliError, KubeFlags, object_name};
+use super::{CliError, KubeFlags, now_ms, object_name};
 use clap::{Args, ValueEnum};
 use futures::{Stream, StreamExt};
 use hotstandby_cluster::api::ActiveStandby;
@@ -11,7 +11,7 @@ use hotstandby_cluster::user::{Change, Groups, UserError};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::pin::{Pin, pin};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// What a watch gives.
 type Seen = Result<Change, UserError>;
@@ -176,10 +176,4 @@ fn print(text: &str) -> Result<(), CliError> {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
-}
-
-/// Now in Unix milliseconds: ages are shown as this machine's clock has it.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

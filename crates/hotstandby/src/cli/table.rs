@@ -125,7 +125,7 @@ pub(super) fn detail(group: &ActiveStandby, now_ms: i64) -> String {
     out
 }
 
-fn section(out: &mut String, title: &str, rows: &[Vec<String>]) {
+pub(super) fn section(out: &mut String, title: &str, rows: &[Vec<String>]) {
     if rows.len() > 1 {
         let _ = write!(out, "\n{title}:\n");
         for line in align(rows).lines() {
@@ -144,7 +144,7 @@ fn conditions(group: &ActiveStandby) -> Vec<Vec<String>> {
     rows
 }
 
-fn members(members: &[MemberStatus]) -> Vec<Vec<String>> {
+pub(super) fn members(members: &[MemberStatus]) -> Vec<Vec<String>> {
     let mut rows = vec![cells(["NAME", "ROLE", "VERDICT", "PROBE", "TRIPWIRE", "NOTE"])];
     for member in members {
         let MemberStatus { name, role, verdict, probe, last_error, unfit, tripwire, told } = member;

@@ -25,6 +25,12 @@ fn a_slice_of_others_is_found() {
     let report = Report::of(&snapshot);
     assert_eq!(report.findings[0].id, "ForeignEndpoints");
     assert!(report.findings[0].remedy.contains("delete endpointslices web-active-x7x"));
+    // The same where the Service is a group by its annotation.
+    snapshot.groups = Ok(Vec::new());
+    assert_eq!(ids(&snapshot), [""; 0]);
+    let marks = [("hotstandby.dev/mode".to_owned(), "active-standby".to_owned())];
+    snapshot.objects.services[0].metadata.annotations = Some(marks.into());
+    assert_eq!(ids(&snapshot), ["ForeignEndpoints"]);
 }
 
 #[test]
