@@ -4,6 +4,7 @@ mod cgroup;
 mod config;
 mod control;
 mod control_plane;
+mod dns;
 mod network;
 mod node;
 mod node_init;

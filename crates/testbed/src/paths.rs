@@ -12,6 +12,10 @@ pub const CONTROL_PLANE_IP: &str = "10.77.0.1";
 pub const CONTROL_PLANE: &str = "cp";
 /// Addresses given out to Services.
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
+/// Where the Service of the cluster's DNS is.
+pub const DNS_IP: &str = "10.96.0.10";
+/// The domain all its names end with.
+pub const CLUSTER_DOMAIN: &str = "cluster.local";
 /// Addresses given out to pods, a /24 of it for each node.
 pub const POD_CIDR: &str = "10.88.0.0/16";
 /// More nodes than this were never tried.
@@ -117,6 +121,10 @@ impl Paths {
 
     pub(crate) fn etcd_data(&self) -> PathBuf {
         self.state.join("etcd")
+    }
+
+    pub(crate) fn corefile(&self) -> PathBuf {
+        self.state.join("Corefile")
     }
 
     /// For programs inside the cluster's network, of any user.

@@ -1,4 +1,4 @@
-//! The programs a cluster is made of: Debian packages, and Kubernetes and etcd built from pinned sources.
+//! The programs a cluster is made of: Debian packages, and Kubernetes, etcd and CoreDNS built from pinned sources.
 //!
 //! Versions are pinned by the `go.mod` and `go.sum` files in `crates/testbed/tools/`; builds are kept by
 //! version under [`crate::paths::tools_cache`].
@@ -19,6 +19,8 @@ use crate::progress::{Prerequisite, Progress, require_root};
 pub const KUBERNETES_VERSION: &str = "1.35.4";
 /// The etcd release the testbed runs.
 pub const ETCD_VERSION: &str = "3.6.5";
+/// The CoreDNS release the testbed runs.
+pub const COREDNS_VERSION: &str = "1.12.4";
 
 const KUBERNETES_PROGRAMS: [&str; 6] =
     ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"];
@@ -41,6 +43,7 @@ const PACKAGES: [(&[&str], &str); 6] = [
 pub struct Tools {
     kubernetes: PathBuf,
     etcd: PathBuf,
+    coredns: PathBuf,
 }
 
 impl Tools {
@@ -50,6 +53,7 @@ impl Tools {
         Self {
             kubernetes: cache.join(format!("kubernetes-{KUBERNETES_VERSION}")),
             etcd: cache.join(format!("etcd-{ETCD_VERSION}")),
+            coredns: cache.join(format!("coredns-{}", coredns_version())),
         }
     }
 
@@ -61,6 +65,11 @@ impl Tools {
     /// etcd.
     pub fn etcd(&self) -> PathBuf {
         self.etcd.join("etcd")
+    }
+
+    /// CoreDNS.
+    pub fn coredns(&self) -> PathBuf {
+        self.coredns.join("coredns")
     }
 
     /// A `PATH` for programs in the cluster: `sbin` is missing from some users' own.
@@ -82,8 +91,8 @@ pub fn ensure(progress: &Progress) -> Result<Tools> {
     let tools = Tools::cached();
     let missing_kubernetes: Vec<&str> =
         KUBERNETES_PROGRAMS.into_iter().filter(|p| !tools.kubernetes(p).is_file()).collect();
-    let missing_etcd = !tools.etcd().is_file();
-    if missing_kubernetes.is_empty() && !missing_etcd {
+    let (missing_etcd, missing_coredns) = (!tools.etcd().is_file(), !tools.coredns().is_file());
+    if missing_kubernetes.is_empty() && !missing_etcd && !missing_coredns {
         return Ok(tools);
     }
     require_go()?;
@@ -107,7 +116,23 @@ pub fn ensure(progress: &Progress) -> Result<Tools> {
             &tools.kubernetes,
         )?;
     }
+    // After Kubernetes, with which it shares much of what Go has then compiled already.
+    if missing_coredns && !tools.coredns().is_file() {
+        let version = coredns_version();
+        build(progress, "coredns", &version, "-s -w", &[(".", "coredns")], &tools.coredns)?;
+    }
     Ok(tools)
+}
+
+/// Its release, and what of it is built: a choice of plugins of our own.
+fn coredns_version() -> String {
+    let source: [&[u8]; 3] = [
+        include_bytes!("../tools/coredns/main.go"),
+        include_bytes!("../tools/coredns/go.mod"),
+        include_bytes!("../tools/coredns/go.sum"),
+    ];
+    let digest: String = hex_digest(&source.concat()).chars().take(8).collect();
+    format!("{COREDNS_VERSION}-{digest}")
 }
 
 /// A gatekeeper made of client-go's leader election alone, built when its source changed: what `hotstandby-await` shares
@@ -169,7 +194,7 @@ fn require_go() -> Result<(), Prerequisite> {
     match Command::new("go").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status() {
         Ok(status) if status.success() => Ok(()),
         _ => Err(Prerequisite(format!(
-            "Kubernetes {KUBERNETES_VERSION} and etcd {ETCD_VERSION} are to be built once and this needs Go (1.26 or newer) in PATH: install it from https://go.dev/dl"
+            "Kubernetes {KUBERNETES_VERSION}, etcd {ETCD_VERSION} and CoreDNS {COREDNS_VERSION} are to be built once and this needs Go (1.26 or newer) in PATH: install it from https://go.dev/dl"
         ))),
     }
 }
@@ -315,6 +340,8 @@ mod tests {
         assert!(kubernetes.contains(&format!("k8s.io/kubernetes v{KUBERNETES_VERSION}")));
         let etcd = fs::read_to_string(tools.join("etcd/go.mod")).unwrap();
         assert!(etcd.contains(&format!("go.etcd.io/etcd/server/v3 v{ETCD_VERSION}")));
+        let coredns = fs::read_to_string(tools.join("coredns/go.mod")).unwrap();
+        assert!(coredns.contains(&format!("github.com/coredns/coredns v{COREDNS_VERSION}")));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! - `/` answers `<host name> <start id>`: who it is, and which life of it.
 //! - `/health` and `/ready` answer 200, or what `/ctl?health=good|bad|hang` and `/ctl?ready=good|bad|hang` set.
 //! - `/ctl?health=exit` ends it with code 3.
-//! - UDP port 10001: prints what it receives. TCP port 7000: says its host name, then echoes.
+//! - UDP port 10001: prints what it receives. `UDP_LOSE=2` throws the first two away, `UDP_ACK=yes` answers the others.
+//! - `/notices` lists what came there and by POST, one line each: nanoseconds since 1970, `udp` or `http`, and what it said.
+//! - TCP port 7000: says its host name, then echoes.
 //! - `testbed-app pause` only waits for a signal: the pod sandbox's image.
 //! - `testbed-app tick FILE` notes in a file, shared by all nodes, that it is alive, every 2 ms on the machine's boot clock. A
 //!   command that must not run twice, for the gatekeeper's tests. `CRASH_AFTER` ends it with code 3. It serves only if `PORT` is given.
@@ -14,8 +16,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -76,6 +78,15 @@ struct App {
     start_id: u128,
     health: Shared,
     ready: Shared,
+    notices: Mutex<Vec<String>>,
+}
+
+/// One HTTP request, as far as anybody here asks.
+#[derive(Debug, PartialEq, Eq)]
+struct Request {
+    target: String,
+    /// Of a POST: its headers of ours and its body.
+    notice: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -93,8 +104,18 @@ impl App {
             "/health" => Self::mood(&self.health),
             "/ready" => Self::mood(&self.ready),
             "/ctl" => self.control(query),
+            "/notices" => {
+                let all = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+                Reply::Text(200, all.iter().map(|line| format!("{line}\n")).collect())
+            }
             _ => Reply::Text(404, "no such page\n".to_owned()),
         }
+    }
+
+    fn note(&self, notice: &str) {
+        let line = format!("{} {notice}", unix_nanos());
+        say(&line);
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
     fn mood(shared: &Shared) -> Reply {
@@ -121,8 +142,12 @@ impl App {
     fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         // No time-out: a client may keep an idle connection open for as long as it likes.
-        let Some(target) = read_target(&mut stream)? else { return Ok(()) };
-        match self.reply(&target) {
+        let Some(request) = read_request(&mut stream)? else { return Ok(()) };
+        if let Some(notice) = &request.notice {
+            self.note(&format!("http {} {notice}", request.target));
+            return stream.write_all(response(200, "noted\n").as_bytes());
+        }
+        match self.reply(&request.target) {
             Reply::Text(status, body) => stream.write_all(response(status, &body).as_bytes()),
             // Until the client gives up.
             Reply::Hang => io::copy(&mut stream, &mut io::sink()).map(drop),
@@ -131,18 +156,37 @@ impl App {
     }
 }
 
-/// The target of one request, read up to the end of its head.
-fn read_target(stream: &mut impl Read) -> io::Result<Option<String>> {
-    let (mut head, mut buffer) = (Vec::new(), [0_u8; 1024]);
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+/// One request, read up to the end of its head, and of its body if it is a POST.
+fn read_request(stream: &mut impl Read) -> io::Result<Option<Request>> {
+    let (mut all, mut buffer) = (Vec::new(), [0_u8; 1024]);
+    loop {
+        if let Some(request) = whole_request(&String::from_utf8_lossy(&all)) {
+            return Ok(Some(request));
+        }
         let count = stream.read(&mut buffer)?;
-        if count == 0 || head.len() > MAX_HEAD {
+        if count == 0 || all.len() > MAX_HEAD {
             return Ok(None);
         }
-        head.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        all.extend_from_slice(buffer.get(..count).unwrap_or_default());
     }
-    let line = String::from_utf8_lossy(&head);
-    Ok(line.lines().next().and_then(|line| line.split(' ').nth(1)).map(str::to_owned))
+}
+
+fn whole_request(text: &str) -> Option<Request> {
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let mut words = head.lines().next()?.split(' ');
+    let (method, target) = (words.next()?, words.next()?.to_owned());
+    if method != "POST" {
+        return Some(Request { target, notice: None });
+    }
+    let header = |wanted: &str| {
+        let mut all = head.lines().filter_map(|line| line.split_once(':'));
+        all.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+    };
+    let length: usize = header("content-length").and_then(|length| length.parse().ok()).unwrap_or_default();
+    let body = body.get(..length)?;
+    let role = header("hotstandby-role").unwrap_or("-");
+    let term = header("hotstandby-term").unwrap_or("-");
+    Some(Request { target, notice: Some(format!("role={role} term={term} {body}")) })
 }
 
 fn response(status: u16, body: &str) -> String {
@@ -182,12 +226,21 @@ fn accept(listener: &TcpListener, serve: impl Fn(TcpStream) + Clone + Send + 'st
     }
 }
 
-fn print_datagrams() {
+fn note_datagrams(app: &App) {
     let Ok(socket) = UdpSocket::bind("0.0.0.0:10001") else { return };
+    let mut lose: u32 = std::env::var("UDP_LOSE").ok().and_then(|text| text.parse().ok()).unwrap_or_default();
+    let acknowledges = std::env::var_os("UDP_ACK").is_some();
     let mut buffer = [0_u8; 2048];
     while let Ok((count, from)) = socket.recv_from(&mut buffer) {
+        if lose > 0 {
+            lose -= 1;
+            continue;
+        }
         let text = String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned();
-        say(&format!("{} udp {from} {text:?}", unix_nanos()));
+        app.note(&format!("udp {text}"));
+        if acknowledges {
+            let _gone_already = socket.send_to(b"ok", from);
+        }
     }
 }
 
@@ -260,9 +313,11 @@ fn serve(port: &str) -> io::Result<()> {
         start_id: unix_nanos(),
         health: Shared::default(),
         ready: Shared::default(),
+        notices: Mutex::default(),
     });
     let listener = TcpListener::bind(format!("0.0.0.0:{port}"))?;
-    spawn(print_datagrams);
+    let hearer = app.clone();
+    spawn(move || note_datagrams(&hearer));
     let host = app.host.clone();
     spawn(move || echo(host));
     say(&format!("serving {} on port {port}", app.host));
@@ -312,7 +367,13 @@ mod tests {
     use super::*;
 
     fn app() -> App {
-        App { host: "web-1".into(), start_id: 7, health: Shared::default(), ready: Shared::default() }
+        App {
+            host: "web-1".into(),
+            start_id: 7,
+            health: Shared::default(),
+            ready: Shared::default(),
+            notices: Mutex::default(),
+        }
     }
 
     #[test]
@@ -338,9 +399,22 @@ mod tests {
     #[test]
     fn a_request_is_read_up_to_its_end() {
         let mut whole: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
-        assert_eq!(read_target(&mut whole).unwrap().as_deref(), Some("/health"));
+        let request = Request { target: "/health".into(), notice: None };
+        assert_eq!(read_request(&mut whole).unwrap(), Some(request));
         let mut half: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\n";
-        assert_eq!(read_target(&mut half).unwrap(), None);
+        assert_eq!(read_request(&mut half).unwrap(), None);
+    }
+
+    #[test]
+    fn a_notice_is_read_with_its_body_and_listed() {
+        let mut post: &[u8] = b"POST /role HTTP/1.1\r\nHotstandby-Role: active\r\nhotstandby-term: 7\r\nContent-Length: 2\r\n\r\n{}";
+        let request = read_request(&mut post).unwrap().unwrap();
+        assert_eq!(request.notice.as_deref(), Some("role=active term=7 {}"));
+        let mut half: &[u8] = b"POST /role HTTP/1.1\r\nContent-Length: 2\r\n\r\n{";
+        assert_eq!(read_request(&mut half).unwrap(), None);
+        let app = app();
+        app.note("udp GoActive");
+        assert!(matches!(app.reply("/notices"), Reply::Text(200, text) if text.ends_with(" udp GoActive\n")));
     }
 
     #[test]

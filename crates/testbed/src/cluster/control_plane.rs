@@ -20,11 +20,14 @@ pub enum Component {
     ControllerManager,
     /// kube-scheduler.
     Scheduler,
+    /// CoreDNS.
+    Coredns,
 }
 
 impl Component {
     /// All of them, in the order they are started.
-    pub const ALL: [Self; 4] = [Self::Etcd, Self::Apiserver, Self::ControllerManager, Self::Scheduler];
+    pub const ALL: [Self; 5] =
+        [Self::Etcd, Self::Apiserver, Self::ControllerManager, Self::Scheduler, Self::Coredns];
 
     /// Its name in logs and on the command line.
     pub fn name(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Component {
             Self::Apiserver => "apiserver",
             Self::ControllerManager => "controller-manager",
             Self::Scheduler => "scheduler",
+            Self::Coredns => "coredns",
         }
     }
 
@@ -52,6 +56,9 @@ impl Component {
                 (spec.tools.kubernetes("kube-controller-manager"), controller_manager(spec))
             }
             Self::Scheduler => (spec.tools.kubernetes("kube-scheduler"), scheduler(spec)),
+            Self::Coredns => {
+                (spec.tools.coredns(), vec![format!("-conf={}", spec.paths.corefile().display())])
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::config::Spec;
 use crate::image::PAUSE_IMAGE;
-use crate::paths::{NodePaths, POD_CIDR};
+use crate::paths::{CLUSTER_DOMAIN, DNS_IP, NodePaths, POD_CIDR};
 
 /// Folders every node has for itself: (place on the node's disk, where the node sees it).
 ///
@@ -154,6 +154,8 @@ fn kubelet(spec: &Spec, node: &NodePaths) -> Value {
         "localStorageCapacityIsolation": false,
         "makeIPTablesUtilChains": false,
         "resolvConf": "",
+        "clusterDNS": [DNS_IP],
+        "clusterDomain": CLUSTER_DOMAIN,
         // All nodes share the machine's disk: a full one must not make them evict pods and images.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"memory.available": "50Mi"},

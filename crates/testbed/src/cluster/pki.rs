@@ -113,6 +113,7 @@ pub(crate) fn create(spec: &Spec, host_port: u16) -> Result<()> {
         ("controller-manager", "system:kube-controller-manager", None),
         ("scheduler", "system:kube-scheduler", None),
         ("proxy", "system:kube-proxy", None),
+        ("coredns", super::dns::USER, None),
     ];
     for (file, user, group) in clients {
         let signed = authority.sign(user, group, &[])?;

@@ -15,7 +15,7 @@ use crate::access;
 
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Reports [`Event::ApiReady`] and then [`Event::NodesReady`], from a thread of its own.
+/// Reports [`Event::ApiReady`], [`Event::DnsIntroduced`] and [`Event::NodesReady`], from a thread of its own.
 pub(super) fn watch(spec: &Spec, sender: Sender<Event>) -> Result<()> {
     let (kubeconfig, nodes) = (spec.paths.host_kubeconfig("admin"), usize::from(spec.config.nodes));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -38,6 +38,12 @@ async fn wait(kubeconfig: &std::path::Path, nodes: usize, sender: &Sender<Event>
         tokio::time::sleep(PERIOD).await;
     }
     let _ending = sender.send(Event::ApiReady);
+    // The namespace it is for comes some moments after the server says that it is ready.
+    while let Err(error) = super::dns::introduce(&client).await {
+        eprintln!("introducing the cluster's DNS: {error:#}");
+        tokio::time::sleep(PERIOD).await;
+    }
+    let _ending = sender.send(Event::DnsIntroduced);
     let api: Api<Node> = Api::all(client);
     loop {
         // An API server that is slow at the start is no failure: the limit is the supervisor's.

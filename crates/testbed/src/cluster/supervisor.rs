@@ -35,6 +35,7 @@ pub(super) enum Event {
     Signalled,
     Exited(Member, i32, String),
     ApiReady,
+    DnsIntroduced,
     NodesReady,
     NotReady(String),
 }
@@ -159,6 +160,7 @@ impl Supervisor {
             match self.next_event(limit) {
                 None => bail!("not ready within {START_LIMIT:?}: logs are in {}", paths.logs().display()),
                 Some(Event::ApiReady) => self.api_is_ready()?,
+                Some(Event::DnsIntroduced) => self.start_component(Component::Coredns)?,
                 Some(Event::NodesReady) => return Ok(None),
                 Some(Event::NotReady(why)) => bail!("{why}"),
                 Some(Event::Exited(member, pid, status)) => {
@@ -215,7 +217,11 @@ impl Supervisor {
                     eprintln!("{} ended: {status}", self.log_of(member));
                     self.forget(member, pid);
                 }
-                Event::OwnerGone | Event::ApiReady | Event::NodesReady | Event::NotReady(_) => {}
+                Event::OwnerGone
+                | Event::ApiReady
+                | Event::DnsIntroduced
+                | Event::NodesReady
+                | Event::NotReady(_) => {}
             }
         }
     }
@@ -388,6 +394,7 @@ fn prepare_folders(spec: &Spec) -> Result<()> {
     for image in &spec.config.images {
         super::add_image(paths, image)?;
     }
+    super::write_atomically(&paths.corefile(), &super::dns::corefile(paths))?;
     super::write_atomically(&paths.spec(), &serde_json::to_string_pretty(spec)?)
 }
 

@@ -143,16 +143,21 @@ impl Trial {
     /// Starts a client with a new connection every 5 ms, on a node that is none of these; waits until it is
     /// answered by the active without a break.
     pub async fn start_client(&mut self, not_on: &[&str]) -> Result<()> {
-        let target = self.address(SERVICE, 80).await?;
+        let active = self.active()?.pod;
+        self.start_client_of(SERVICE, &active, not_on).await
+    }
+
+    /// The same for any Service, of whose pods this one is to answer.
+    pub async fn start_client_of(&mut self, service: &str, active: &str, not_on: &[&str]) -> Result<()> {
+        let target = self.address(service, 80).await?;
         let node = self.env.cluster.nodes().into_iter().find(|node| !not_on.contains(&node.name().as_str()));
         let node = node.context("no node is left for the client")?;
         let client = Client::start(Some(node.netns()), ClientConfig::new(target))?;
-        let active = self.active()?.pod;
         until(PATIENT, &format!("the client on {} to be answered by {active}", node.name()), async || {
             let trace = client.snapshot();
             // For more than a request's whole time-out: none that goes elsewhere or fails is still under way.
             let newest = trace.samples().iter().rev().take(IN_A_ROW);
-            let answered = newest.filter(|sample| sample.who() == Some(active.as_str())).count();
+            let answered = newest.filter(|sample| sample.who() == Some(active)).count();
             Ok((answered == IN_A_ROW).then_some(()))
         })
         .await?;
@@ -176,10 +181,15 @@ impl Trial {
         until(limit, what, async || Ok(found(&self.trace()))).await
     }
 
-    /// The process of a pod's container, found ahead of the fault.
+    /// The process of a pod's first container, found ahead of the fault.
     pub async fn process_of(&self, pod: &str) -> Result<ContainerProcess> {
+        self.container_of(pod, None).await
+    }
+
+    /// The process of a container of a pod; of the first, if none is named.
+    pub async fn container_of(&self, pod: &str, container: Option<&str>) -> Result<ContainerProcess> {
         let client = self.env.objects.client();
-        self.env.cluster.faults().find_container(client, &self.namespace, pod, None).await
+        self.env.cluster.faults().find_container(client, &self.namespace, pod, container).await
     }
 
     /// Notes when the fault was made.

@@ -17,13 +17,16 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::judge::{self, Excused, Record, Violation};
-use super::objects::{Kind, Objects, items, name_of, text, uid_of, version_of};
+use super::led::is_living;
+use super::led::{self, Asked, Rule};
+use super::objects::{Kind, Objects, items, label, name_of, text, uid_of, version_of};
 use super::view::{Seat, Slice};
 
 /// Between two tries to reach an API server that is away.
 const RETRY: Duration = Duration::from_millis(10);
 /// What is watched.
-const WATCHED: [Kind; 5] = [Kind::Pod, Kind::EndpointSlice, Kind::Lease, Kind::ActiveStandby, Kind::Event];
+const WATCHED: [Kind; 6] =
+    [Kind::Pod, Kind::Service, Kind::EndpointSlice, Kind::Lease, Kind::ActiveStandby, Kind::Event];
 
 /// All that is known of a test's objects.
 #[derive(Debug, Default)]
@@ -32,7 +35,9 @@ pub struct World {
     records: Vec<Record>,
     listed: BTreeSet<Kind>,
     excused: Excused,
+    asked: Vec<Asked>,
     seat_prefix: String,
+    service_seat_prefix: String,
 }
 
 impl World {
@@ -49,6 +54,24 @@ impl World {
     /// The seat of a group.
     pub fn seat(&self, group: &str) -> Option<Seat> {
         self.find(Kind::Lease, &format!("{}{group}", self.seat_prefix)).map(Seat::of)
+    }
+
+    /// The seat of the group that an annotated Service makes.
+    pub fn service_seat(&self, service: &str) -> Option<Seat> {
+        self.find(Kind::Lease, &format!("{}{service}", self.service_seat_prefix)).map(Seat::of)
+    }
+
+    /// The living pods that carry all these labels.
+    pub fn picked(&self, labels: &[(&str, &str)]) -> Vec<&Value> {
+        self.all(Kind::Pod)
+            .filter(|pod| is_living(pod) && labels.iter().all(|(key, value)| label(pod, key) == Some(value)))
+            .collect()
+    }
+
+    /// The living pods that a Service's selector picks; none where it has no selector.
+    pub fn selected(&self, service: &str) -> Vec<&Value> {
+        let Some(service) = self.find(Kind::Service, service) else { return Vec::new() };
+        self.all(Kind::Pod).filter(|pod| is_living(pod) && led::is_selected(service, pod)).collect()
     }
 
     /// All slices of a Service.
@@ -87,7 +110,9 @@ impl World {
         if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
             meta.remove("managedFields");
         }
-        if kind == Kind::Lease && !name_of(&object).starts_with(&self.seat_prefix) {
+        let is_ours =
+            |name: &str| name.starts_with(&self.seat_prefix) || name.starts_with(&self.service_seat_prefix);
+        if kind == Kind::Lease && !is_ours(name_of(&object)) {
             return;
         }
         let key = (kind, name_of(&object).to_owned());
@@ -144,7 +169,11 @@ impl Drop for Watchdog {
 impl Watchdog {
     /// Starts watching, and waits until all that exists was seen.
     pub async fn start(objects: Objects, namespace: &str, seats: &str) -> Result<Self> {
-        let world = World { seat_prefix: format!("cr.{namespace}."), ..World::default() };
+        let world = World {
+            seat_prefix: format!("cr.{namespace}."),
+            service_seat_prefix: format!("svc.{namespace}."),
+            ..World::default()
+        };
         let world = Arc::new(Mutex::new(world));
         let (tell, told) = watch::channel(0);
         let tell = Arc::new(tell);
@@ -201,17 +230,20 @@ impl Watchdog {
 
     /// Waits until the watches have told all that is stored now.
     pub async fn catch_up(&self) -> Result<()> {
-        for kind in [Kind::Lease, Kind::EndpointSlice, Kind::Pod] {
+        for kind in [Kind::Lease, Kind::EndpointSlice, Kind::Service, Kind::Pod] {
             let place = if kind == Kind::Lease { &self.seats } else { &self.namespace };
             let (stored, _) = self.objects.list(kind, place, "").await?;
-            let prefix = format!("cr.{}.", self.namespace);
+            let prefixes = ["cr", "svc"].map(|made_by| format!("{made_by}.{}.", self.namespace));
             self.wait(
                 Duration::from_secs(5),
                 &format!("the watch of {} to catch up", kind.name()),
                 |world| {
                     stored
                         .iter()
-                        .filter(|object| kind != Kind::Lease || name_of(object).starts_with(&prefix))
+                        .filter(|object| {
+                            let name = name_of(object);
+                            kind != Kind::Lease || prefixes.iter().any(|prefix| name.starts_with(prefix))
+                        })
                         .all(|object| {
                             world.records.iter().any(|record| {
                                 record.kind == kind
@@ -231,7 +263,39 @@ impl Watchdog {
     pub async fn judge(&self) -> Result<Vec<Violation>> {
         self.catch_up().await?;
         let world = self.world();
-        Ok(judge::judge(&world.records, &world.excused))
+        let mut found = judge::judge(&world.records, &world.excused);
+        found.extend(led::judge(&world.records, &world.excused, &world.asked));
+        Ok(found)
+    }
+
+    /// Says of which Services no slice of ours is expected: the endpoint controller feeds them, by labels and selectors.
+    pub fn fed_by_selector(&self, services: &[&str]) {
+        self.world().excused.services.extend(services.iter().map(|service| (*service).to_owned()));
+    }
+
+    /// From now on a rule has to hold.
+    pub fn ask(&self, rule: Rule) {
+        let mut world = self.world();
+        let from = world.newest_version() + 1;
+        world.asked.push(Asked { rule, from, until: None });
+    }
+
+    /// From now on no rule has to hold any more; what was broken before stays broken.
+    pub fn ask_no_more(&self) {
+        let mut world = self.world();
+        let until = world.newest_version();
+        for asked in &mut world.asked {
+            asked.until.get_or_insert(until);
+        }
+    }
+
+    /// How the rules that were asked for have been broken, and from now on none of them is held against anybody: for tests
+    /// of what is known to break them.
+    pub async fn take_broken(&self) -> Result<Vec<Violation>> {
+        self.catch_up().await?;
+        let mut world = self.world();
+        let asked = std::mem::take(&mut world.asked);
+        Ok(led::judge(&world.records, &world.excused, &asked))
     }
 
     /// How many objects hotstandby stored since a resourceVersion: seats, its slices, status.

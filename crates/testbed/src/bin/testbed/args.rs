@@ -52,6 +52,8 @@ pub(crate) enum Command {
     },
     /// Open a new connection every few milliseconds and print who answered, and every gap.
     Client(Client),
+    /// Ask the cluster's DNS for a name, and print each record with its time to live.
+    Resolve(Resolve),
     /// Show the end of a program's log; without a name, list the logs.
     Logs {
         /// For example `apiserver` or `n1-kubelet`.
@@ -155,6 +157,11 @@ pub(crate) enum Fault {
         /// What to do.
         action: Action,
     },
+    /// Kill or restart CoreDNS.
+    Coredns {
+        /// What to do.
+        action: Action,
+    },
     /// Kill the main process of a container.
     KillContainer {
         /// NAMESPACE/POD, or POD in the namespace `default`.
@@ -181,6 +188,7 @@ impl Fault {
             Self::Etcd { action } => Some((Component::Etcd, *action)),
             Self::ControllerManager { action } => Some((Component::ControllerManager, *action)),
             Self::Scheduler { action } => Some((Component::Scheduler, *action)),
+            Self::Coredns { action } => Some((Component::Coredns, *action)),
             _ => None,
         }
     }
@@ -198,6 +206,25 @@ pub(crate) struct Client {
     /// Milliseconds between connections.
     #[arg(long, default_value_t = 5)]
     pub(crate) period_ms: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Resolve {
+    /// The whole name, for example `web.default.svc.cluster.local`.
+    pub(crate) host: String,
+    /// Which records.
+    #[arg(default_value = "a")]
+    pub(crate) kind: RecordKind,
+    /// From which machine: n1, n2, … or cp.
+    #[arg(long, default_value = "n1")]
+    pub(crate) from: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RecordKind {
+    A,
+    Aaaa,
+    Srv,
 }
 
 #[cfg(test)]

@@ -14,10 +14,10 @@ use hotstandby_testbed::faults::Inflicted;
 use hotstandby_testbed::paths::Paths;
 use hotstandby_testbed::progress::{Progress, require_root};
 use hotstandby_testbed::trace::Trace;
-use hotstandby_testbed::{Cluster, ClusterConfig, image};
+use hotstandby_testbed::{Cluster, ClusterConfig, dns, image};
 use nix::sys::signal::Signal;
 
-use crate::args::{self, Action, Args, Command, Fault};
+use crate::args::{self, Action, Args, Command, Fault, RecordKind};
 use crate::enter;
 
 const READY_LIMIT: Duration = Duration::from_mins(2);
@@ -37,6 +37,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Fault(fault) => hurt(&Cluster::attach(name)?, &fault)?,
         Command::LoadImage { archive } => load_image(&Cluster::attach(name)?, &archive)?,
         Command::Client(client) => ask(&Cluster::attach(name)?, &client)?,
+        Command::Resolve(query) => resolve(&Cluster::attach(name)?, &query)?,
         Command::Logs { log, lines } => logs(&Paths::new(name)?, log.as_deref(), lines)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -224,6 +225,26 @@ fn print_trace(trace: &Trace, when: impl Fn(Instant) -> u128) -> Result<()> {
         writeln!(out, "{time} {line}").context("printing")?;
     }
     writeln!(out, "{}", summary(trace)).context("printing")
+}
+
+fn resolve(cluster: &Cluster, query: &args::Resolve) -> Result<()> {
+    let kind = match query.kind {
+        RecordKind::A => dns::Kind::A,
+        RecordKind::Aaaa => dns::Kind::Aaaa,
+        RecordKind::Srv => dns::Kind::Srv,
+    };
+    let answer = dns::resolve(&cluster.netns(&query.from), &query.host, kind)?;
+    if !answer.exists {
+        bail!("there is no name {}", query.host);
+    }
+    let ttl_s = answer.ttl_s.unwrap_or_default();
+    for record in &answer.records {
+        match record {
+            dns::Record::Address(ip) => print(format_args!("{ip} ({ttl_s} s)"))?,
+            dns::Record::Target(name, port) => print(format_args!("{name}:{port} ({ttl_s} s)"))?,
+        }
+    }
+    Ok(())
 }
 
 fn logs(paths: &Paths, log: Option<&str>, lines: usize) -> Result<()> {

@@ -1,17 +1,22 @@
 //! One file for each kind of fear, one function for each fear.
 
+mod a_annotated;
 mod await_clocks;
 mod await_faults;
 mod await_followed;
 mod await_frozen;
 mod await_planned;
+mod b_roles;
 mod control_plane;
+mod d_toggle;
 mod edits;
 mod election;
 mod groups;
 mod install;
 mod model;
+mod names;
 mod nodes;
+mod old;
 mod planned;
 mod pods;
 mod policies;
@@ -53,6 +58,10 @@ pub(super) const ALL: &[Fear] = fears![
     groups::group_deleted,
     groups::group_deleted_orphan,
     services::two_services_named_ports,
+    names::headless_name_means_another_pod,
+    old::old_a_makes_two_actives,
+    old::old_b_makes_two_actives,
+    old::old_d_makes_two_actives,
     policies::edits_refused_by_policy,
     policies::role_labels_refused_by_policy,
     policies::pointer_survives_git,
@@ -86,4 +95,34 @@ pub(super) const ALL: &[Fear] = fears![
     nodes::node_powered_off_fast,
     nodes::replica_and_active_on_one_dead_node,
     rights::granted_equals_used,
+];
+
+/// Written ahead of what they test, and run only when asked for by name. Each moves up to [`ALL`] with its feature.
+pub(super) const WAITING: &[Fear] = fears![
+    // For the selector pointer, annotated Services and `manifests --with selector-pointer`:
+    a_annotated::a_old_active_that_returns_is_not_a_second_active,
+    a_annotated::a_running_old_controller_is_taken_over,
+    a_annotated::a_removed_annotation_leaves_no_selector_behind,
+    a_annotated::a_two_services_over_the_same_pods_agree_or_are_refused,
+    a_annotated::a_headless_name_means_a_standby,
+    a_annotated::a_reapplied_service_leads_to_standbys,
+    a_annotated::a_node_death_moves_the_service,
+    // For role labels and `manifests --with role-labels`:
+    d_toggle::d_running_old_loop_is_taken_over,
+    d_toggle::d_deleted_pods_successor_gets_a_role,
+    d_toggle::d_a_hung_health_check_does_not_hang_us,
+    d_toggle::d_one_bad_check_does_not_switch,
+    d_toggle::d_all_bad_leaves_the_active,
+    d_toggle::d_a_refused_label_makes_no_second_active,
+    d_toggle::d_more_than_two_replicas_of_a_deployment,
+    // For critical containers that end their pods, notices and `manifests --with delete-pods` as well:
+    b_roles::b_pods_older_than_the_controller_are_taken,
+    b_roles::b_running_old_controller_is_taken_over,
+    b_roles::b_critical_container_ends_its_pod_and_a_helper_does_not,
+    b_roles::b_a_lost_datagram_is_sent_again,
+    b_roles::b_nobody_active_heals,
+    b_roles::b_an_unready_pod_is_not_made_active,
+    b_roles::b_a_controller_restart_makes_no_second_active,
+    b_roles::b_labels_and_namespaces_are_not_fixed,
+    b_roles::b_node_death_moves_the_role,
 ];
