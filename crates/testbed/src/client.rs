@@ -45,14 +45,14 @@ impl ClientConfig {
         }
     }
 
-    /// From `http://ADDRESS:PORT/PATH`. The address is a number: no names resolve in the cluster's network.
+    /// From `http://ADDRESS:PORT/PATH`. The address is a number: looking names up would be part of what is measured.
     pub fn from_url(url: &str) -> Result<Self> {
         let rest = url.strip_prefix("http://").unwrap_or(url);
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let host = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-        let target = host
-            .parse()
-            .with_context(|| format!("'{url}' is no URL like http://10.96.0.10:80/: names do not resolve"))?;
+        let target = host.parse().with_context(|| {
+            format!("'{url}' is no URL like http://10.96.0.100:80/: names are not looked up")
+        })?;
         Ok(Self { path: format!("/{path}"), ..Self::new(target) })
     }
 }

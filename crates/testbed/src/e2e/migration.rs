@@ -16,6 +16,7 @@ use super::wait::until;
 use super::watchdog::{World, pod_ip};
 use crate::dns::{self, Answer};
 use crate::old::{Old, System};
+use crate::paths::workspace_root;
 
 /// A label.
 pub type Label = (&'static str, &'static str);
@@ -35,7 +36,7 @@ pub struct Users {
     pub pods: usize,
     /// What is added to move over, if anything.
     pub group: Option<&'static str>,
-    /// The rights that hotstandby needs beyond its own.
+    /// The rights that hotstandby needs beyond its own: files in `deploy/`.
     pub with: &'static [&'static str],
     /// Services of the manifest that lead to all pods.
     pub others: &'static [&'static str],
@@ -251,14 +252,10 @@ impl Trial {
         Old::start(&self.env.cluster, &self.namespace, system).await
     }
 
-    /// Grants hotstandby what a user's group needs beyond its own rights.
+    /// Grants hotstandby what a user's group needs beyond its own rights, by the YAML users apply.
     pub async fn grant(&self, users: &Users) -> Result<()> {
         for with in users.with {
-            let (ok, yaml) = self.env.hotstandby(&["manifests", "--with", with]).await?;
-            ensure!(ok, "'hotstandby manifests --with {with}' failed: {yaml}");
-            let path = self.env.cluster.paths().state().join(format!("with-{with}.yaml"));
-            std::fs::write(&path, yaml).with_context(|| format!("writing {}", path.display()))?;
-            self.env.apply(&path).await?;
+            self.env.apply(&workspace_root().join("deploy").join(format!("{with}.yaml"))).await?;
         }
         Ok(())
     }

@@ -110,6 +110,11 @@ impl Old {
         self.said.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether it has not ended by itself.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Stops it; it does nothing more afterwards. Fails if it had ended by itself. Blocks for some milliseconds.
     pub fn stop(mut self) -> Result<()> {
         drop(self.stop.take());
