@@ -29,6 +29,7 @@ type Seen<K> = Arc<Mutex<BTreeMap<(String, String), K>>>;
 pub(super) async fn run(client: Client, said: Said) -> Result<()> {
     let pods: Seen<Pod> = follow(Api::all(client.clone()));
     let services: Seen<Service> = follow(Api::all(client.clone()));
+    said.say("looks at annotated Services");
     loop {
         tokio::time::sleep(PERIOD).await;
         let all: Vec<Service> = lock(&services).values().cloned().collect();

@@ -1,8 +1,9 @@
 //! The controller of role labels, critical containers and the datagram.
 //!
 //! It learns from a watch alone. Its faults: pods that were there before it are never made active; a role is changed by writing
-//! back the whole pod as it was last seen, and a refused write is forgotten; readiness is never looked at; a node's loss shows
-//! only when the pod's object goes; the datagram is sent once; after its own restart it knows of no active one, and makes a second.
+//! back the whole pod, and a refused write is tried again only if some pod happens to change; readiness is never looked at; a
+//! node's loss shows only when the pod's object goes; the datagram is sent once; after its own restart it knows of no active one,
+//! and makes a second.
 
 use std::collections::BTreeMap;
 
@@ -82,11 +83,15 @@ impl Controller {
         });
         let oldest =
             standbys.min_by_key(|pod| pod.status.as_ref().and_then(|status| status.start_time.clone()));
-        let Some(mut pod) = oldest.cloned() else { return };
-        let name = pod.name_any();
+        let Some(name) = oldest.map(|pod| pod.name_any()) else { return };
+        let Ok(mut pod) = self.api.get(&name).await else { return };
         pod.labels_mut().insert(ROLE.to_owned(), "active".to_owned());
         let outcome = self.api.replace(&name, &PostParams::default(), &pod).await;
+        let refused = outcome.is_err();
         self.said.outcome(&format!("makes {name} active"), outcome);
+        if refused {
+            return;
+        }
         let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default();
         if let Ok(socket) = UdpSocket::bind("0.0.0.0:0").await {
             let _once_and_never_again = socket.send_to(NOTICE, (ip.as_str(), NOTICE_PORT)).await;

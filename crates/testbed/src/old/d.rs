@@ -31,6 +31,7 @@ pub(super) async fn run(
 ) -> Result<()> {
     let api: Api<Pod> = Api::namespaced(client, namespace);
     let params = ListParams::default().labels(&format!("app={app}"));
+    said.say(format!("looks at pods with app={app}"));
     loop {
         if let Ok(list) = api.list(&params).await {
             let mut pods = list.items;

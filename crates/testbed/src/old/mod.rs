@@ -19,8 +19,12 @@ use tokio::sync::oneshot;
 
 use crate::Cluster;
 use crate::access::client_from;
+use crate::e2e::wait::until;
 use crate::netns::spawn_in_netns;
 use crate::paths::CONTROL_PLANE;
+
+/// How long one may take to begin.
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// Which of them.
 #[derive(Debug, Clone)]
@@ -80,7 +84,8 @@ pub struct Old {
 }
 
 impl Old {
-    /// Starts one, for the pods of a namespace where it is not for all. Its rights must have been granted.
+    /// Starts one, for the pods of a namespace where it is not for all, and waits until it is at work. Its rights must have been
+    /// granted.
     pub async fn start(cluster: &Cluster, namespace: &str, system: System) -> Result<Self> {
         let (place, account) = system.account(namespace);
         let kubeconfig = cluster.service_account_kubeconfig(place, account).await?.inside;
@@ -102,7 +107,11 @@ impl Old {
         let inner = spawn_in_netns(&cluster.netns(CONTROL_PLANE), work)?;
         let thread =
             thread::spawn(move || inner.join().map_err(|_| anyhow!("an old controller panicked"))??);
-        Ok(Self { said, stop: Some(stop), thread: Some(thread) })
+        let old = Self { said, stop: Some(stop), thread: Some(thread) };
+        let what = "an old controller to be at work";
+        until(START_LIMIT, what, async || Ok((!old.deeds().is_empty() || !old.is_running()).then_some(())))
+            .await?;
+        Ok(old)
     }
 
     /// All that it has done so far, in words.

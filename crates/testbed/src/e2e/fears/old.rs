@@ -12,7 +12,6 @@ use super::super::objects::{Kind, is_ready_pod};
 use super::super::trial::{Active, PATIENT, Trial};
 use super::super::wait::fault_lasts;
 use super::super::watchdog::World;
-use crate::faults::Inflicted;
 use crate::old::System;
 
 /// No system of today's takes as long, except where a test says so.
@@ -92,9 +91,11 @@ pub(super) async fn old_d_makes_two_actives(trial: &mut Trial) -> Result<()> {
     let active = trial.start_users_client(&D, &[]).await?;
     trial.one_active(&D);
 
-    let fault = trial.hurt(Inflicted::now());
-    trial.env.objects.delete(Kind::Pod, &trial.namespace, &active.pod).await?;
+    let fault = trial.tell(&active.ip, "health=bad").await?;
+    trial.hurt(fault);
     trial.failover(fault, &active, TODAY).await?;
+    // Its successor has no role, and so is taken for the first of a new set.
+    trial.env.objects.delete(Kind::Pod, &trial.namespace, &active.pod).await?;
     two_actives_are_seen(trial, &D).await?;
 
     let all_ready = |world: &World| world.all(Kind::Pod).all(is_ready_pod).then_some(());
