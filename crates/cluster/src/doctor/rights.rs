@@ -1,7 +1,7 @@
 //! What hotstandby's ServiceAccount must be allowed for these groups, and what of it is missing.
 
 use super::{Finding, Known, Severity, Snapshot, group, known};
-use crate::manifests::rights::{FOLLOW_LEASES, RIGHTS, Scope};
+use crate::manifests::rights::{Grant, RIGHTS, Scope};
 use crate::manifests::{DEFAULT_NAMESPACE, NAME};
 use crate::objects::{At, namespace_of};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,43 +65,35 @@ pub(super) fn needed(snapshot: &Snapshot, own: &str) -> Vec<Ask> {
         for right in RIGHTS.iter().filter(|right| right.scope == Scope::Watched) {
             add(right.verbs, right.api_group, right.resource, &namespace, None, &view.at);
         }
-        for (with, verb, api_group, resource) in extra(&view) {
-            let verbs: &[&'static str] = if with == "follow-leases" { FOLLOW_LEASES.verbs } else { &[verb] };
-            add(verbs, api_group, resource, &namespace, Some(with), &view.at);
+        for grant in extra(&view) {
+            for right in grant.rights() {
+                let with = Some(grant.as_str());
+                add(right.verbs, right.api_group, right.resource, &namespace, with, &view.at);
+            }
         }
     }
     for (service, _) in group::annotated(snapshot) {
         let (at, namespace) = (At::of("Service", &service.metadata), namespace_of(&service.metadata));
-        for (verb, resource) in POINTER {
-            add(&[verb], "", resource, namespace, Some("selector-pointer"), &at);
+        for right in Grant::SelectorPointer.rights() {
+            let with = Some(Grant::SelectorPointer.as_str());
+            add(right.verbs, right.api_group, right.resource, namespace, with, &at);
         }
     }
     all.into_values().collect()
 }
 
-/// What a selector pointer writes.
-const POINTER: [(&str, &str); 2] = [("patch", "services"), ("patch", "pods/status")];
-
-/// What a group's spec asks for beyond the default: `--with`, verb, API group and resource.
-fn extra(view: &group::View<'_>) -> Vec<(&'static str, &'static str, &'static str, &'static str)> {
+/// What a group's spec asks for beyond the default.
+fn extra(view: &group::View<'_>) -> Vec<Grant> {
     use crate::api::spec::{ElectionMode, OldActive};
     let spec = &view.group.spec;
-    let mut extra = Vec::new();
-    if spec.election.mode != ElectionMode::Controller {
-        extra.push(("follow-leases", "get", FOLLOW_LEASES.api_group, FOLLOW_LEASES.resource));
-    }
-    if spec.role_label.is_some() {
-        extra.push(("role-labels", "patch", "", "pods/status"));
-    }
-    if spec.traffic.services.iter().any(|service| view.points(&service.name)) {
-        extra.extend(POINTER.map(|(verb, resource)| ("selector-pointer", verb, "", resource)));
-    }
-    let critical = serde_json::to_value(&spec.detect.critical_containers).unwrap_or_default();
-    if spec.old_active == OldActive::Delete || critical.get("deletePod").is_some_and(|delete| delete == true)
-    {
-        extra.push(("delete-pods", "delete", "", "pods"));
-    }
-    extra
+    let deletes = spec.old_active == OldActive::Delete || spec.detect.critical_containers.delete_pod;
+    let wanted = [
+        (Grant::FollowLeases, spec.election.mode != ElectionMode::Controller),
+        (Grant::RoleLabels, spec.role_label.is_some()),
+        (Grant::SelectorPointer, spec.traffic.services.iter().any(|service| view.points(&service.name))),
+        (Grant::DeletePods, deletes),
+    ];
+    wanted.into_iter().filter(|(_, wanted)| *wanted).map(|(grant, _)| grant).collect()
 }
 
 /// Rights that are missing, one finding for each thing that needs them.

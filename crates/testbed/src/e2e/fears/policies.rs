@@ -154,9 +154,11 @@ pub(super) async fn edits_refused_by_policy(trial: &mut Trial) -> Result<()> {
     trial.refused_in(SYSTEM, SEATS, &["patch", "lease", &seat, "--type=merge", "-p", &steal]).await?;
     trial.refused_in(SYSTEM, SEATS, &["delete", "lease", &seat]).await?;
 
-    let world = trial.dog.world();
-    let ours = world.all(Kind::EndpointSlice).find(|one| Slice::of(one).ours).context("there is no slice")?;
-    let slice_name = name_of(ours).to_owned();
+    let slice_name = {
+        let world = trial.dog.world();
+        let ours = world.all(Kind::EndpointSlice).find(|one| Slice::of(one).ours);
+        name_of(ours.context("there is no slice")?).to_owned()
+    };
     let empty = json!({"endpoints": []}).to_string();
     trial.refused(SLICES, &["patch", "endpointslice", &slice_name, "--type=merge", "-p", &empty]).await?;
     let unlabel = ["label", "endpointslice", &slice_name, "endpointslice.kubernetes.io/managed-by-"];
