@@ -1,4 +1,4 @@
-//! The programs a cluster is made of: Debian packages, and Kubernetes, etcd and CoreDNS built from pinned sources.
+//! The programs a cluster is made of: Debian packages, and Kubernetes, etcd and `CoreDNS` built from pinned sources.
 //!
 //! Versions are pinned by the `go.mod` and `go.sum` files in `crates/testbed/tools/`; builds are kept by
 //! version under [`crate::paths::tools_cache`].
@@ -19,7 +19,7 @@ use crate::progress::{Prerequisite, Progress, require_root};
 pub const KUBERNETES_VERSION: &str = "1.35.4";
 /// The etcd release the testbed runs.
 pub const ETCD_VERSION: &str = "3.6.5";
-/// The CoreDNS release the testbed runs.
+/// The `CoreDNS` release the testbed runs.
 pub const COREDNS_VERSION: &str = "1.12.4";
 
 const KUBERNETES_PROGRAMS: [&str; 6] =
@@ -67,7 +67,7 @@ impl Tools {
         self.etcd.join("etcd")
     }
 
-    /// CoreDNS.
+    /// `CoreDNS`.
     pub fn coredns(&self) -> PathBuf {
         self.coredns.join("coredns")
     }

@@ -6,6 +6,7 @@ use crate::names;
 use crate::objects::{At, annotation, label, name_of, namespace_of, pairs_text, picks, selector_of};
 use k8s_openapi::api::core::v1::Service;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// A label with which v1 Endpoints are not mirrored to slices.
 const SKIP_MIRROR: &str = "endpointslice.kubernetes.io/skip-mirror";
@@ -225,7 +226,8 @@ pub(super) fn list(names: &[&str]) -> String {
     const SHOWN: usize = 5;
     let mut text = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+        // Writing to a String cannot fail.
+        let _ = write!(text, " and {} more", names.len() - SHOWN);
     }
     text
 }

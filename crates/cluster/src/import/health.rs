@@ -10,7 +10,7 @@ pub(super) fn probe(objects: &Objects, workloads: &[&Workload], namespace: &str)
     from_toggle(objects, workloads, namespace).or_else(|| from_pods(workloads))
 }
 
-/// From arguments, environment and ConfigMaps of the program that patches pods.
+/// From arguments, environment and `ConfigMaps` of the program that patches pods.
 fn from_toggle(objects: &Objects, members: &[&Workload], namespace: &str) -> Option<HttpPlan> {
     let toggles = old::patchers(objects, namespace)
         .into_iter()

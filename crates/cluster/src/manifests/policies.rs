@@ -45,6 +45,13 @@ struct Policy {
     validations: Vec<(String, String)>,
 }
 
+/// Puts a field into an object.
+fn put(object: &mut Value, field: &str, value: Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(field.to_owned(), value);
+    }
+}
+
 impl Policy {
     fn object(&self, install: &Install) -> Value {
         let (group, resources, operations) = self.rule;
@@ -52,12 +59,16 @@ impl Policy {
             {"apiGroups": [group], "apiVersions": ["v1"], "operations": operations, "resources": resources},
         ]});
         if !self.namespaces.is_empty() {
-            constraints["namespaceSelector"] = json!({"matchExpressions": [
-                {"key": "kubernetes.io/metadata.name", "operator": "In", "values": self.namespaces},
-            ]});
+            put(
+                &mut constraints,
+                "namespaceSelector",
+                json!({"matchExpressions": [
+                    {"key": "kubernetes.io/metadata.name", "operator": "In", "values": self.namespaces},
+                ]}),
+            );
         }
         if !self.object_labels.is_null() {
-            constraints["objectSelector"] = json!({"matchLabels": self.object_labels});
+            put(&mut constraints, "objectSelector", json!({"matchLabels": self.object_labels}));
         }
         let by_others = ("by-others", format!("!(request.userInfo.username in {})", list(&writers(install))));
         let conditions: Vec<_> = [by_others]
@@ -77,12 +88,17 @@ impl Policy {
             "validations": validations,
         });
         if self.per_group {
-            spec["paramKind"] = json!({"apiVersion": "hotstandby.dev/v1alpha1", "kind": "ActiveStandby"});
+            put(
+                &mut spec,
+                "paramKind",
+                json!({"apiVersion": "hotstandby.dev/v1alpha1", "kind": "ActiveStandby"}),
+            );
         }
         if !self.variables.is_empty() {
             let variables = self.variables.iter();
-            spec["variables"] =
-                variables.map(|(name, expression)| json!({"name": name, "expression": expression})).collect();
+            let variables =
+                variables.map(|(name, expression)| json!({"name": name, "expression": expression}));
+            put(&mut spec, "variables", variables.collect());
         }
         self.of_kind("ValidatingAdmissionPolicy", &spec)
     }
@@ -90,7 +106,7 @@ impl Policy {
     fn binding(&self) -> Value {
         let mut spec = json!({"policyName": self.name, "validationActions": ["Deny"]});
         if self.per_group {
-            spec["paramRef"] = json!({"selector": {}, "parameterNotFoundAction": "Allow"});
+            put(&mut spec, "paramRef", json!({"selector": {}, "parameterNotFoundAction": "Allow"}));
         }
         self.of_kind("ValidatingAdmissionPolicyBinding", &spec)
     }

@@ -31,7 +31,7 @@ pub struct Objects {
     pub slices: Vec<EndpointSlice>,
     /// v1 Endpoints.
     pub endpoints: Vec<Endpoints>,
-    /// ConfigMaps, from YAML only: reading all of a cluster's would be reading what is none of our business.
+    /// `ConfigMaps`, from YAML only: reading all of a cluster's would be reading what is none of our business.
     pub config_maps: Vec<ConfigMap>,
     /// Leases.
     pub leases: Vec<Lease>,

@@ -37,7 +37,7 @@ pub(super) fn project(
     actions: &mut Vec<Action>,
 ) {
     group.disposal.left.retain(|_, (_, at)| now < *at + DUE_LASTS);
-    let doomed: Vec<(MemberView, Option<u32>)> = group
+    let doomed: Vec<(MemberView, Grace)> = group
         .all_members()
         .filter(|member| !member.terminating && !member.phase.is_finished())
         .filter_map(|member| Some((member.clone(), grace(group, spec, decision, member)?)))
@@ -46,7 +46,7 @@ pub(super) fn project(
     group.disposal.slots.retain(|uid, _| is_doomed(uid));
     let at_once = group.writes_at_once();
     let seat = group.valid_seat().map(|(record, marks)| (record.uid.clone(), marks.term));
-    for (member, grace_seconds) in doomed {
+    for (member, grace) in doomed {
         let turn = group.disposal.slots.entry(member.uid.clone()).or_default().turn(now, at_once);
         if !group.takes(turn) {
             continue;
@@ -54,17 +54,30 @@ pub(super) fn project(
         let ticket = group.ticket();
         group.disposal.slots.entry(member.uid.clone()).or_default().begin(now, ticket);
         let (pod, rv) = (member_ref(&member), member.rv.clone());
+        let grace_seconds = match grace {
+            Grace::Own => None,
+            Grace::Seconds(seconds) => Some(seconds),
+        };
         actions.push(Action::DeletePod { ticket, pod, rv, seat: seat.clone(), grace_seconds });
     }
 }
 
-/// Whether a member is to be deleted, and in how many seconds it must be gone; `Some(None)`: the pod's own grace period.
-fn grace(group: &Group, spec: &GroupSpec, decision: &Decision, member: &MemberView) -> Option<Option<u32>> {
+/// How long a pod that is deleted may take to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grace {
+    /// As long as it says itself.
+    Own,
+    /// This long.
+    Seconds(u32),
+}
+
+/// Whether a member is to be deleted, and how.
+fn grace(group: &Group, spec: &GroupSpec, decision: &Decision, member: &MemberView) -> Option<Grace> {
     let is_holder = group.holder_uid() == Some(&member.uid);
     if spec.delete_critical && super::assess::critical_is_new(group, member) {
         // The seat goes first; where nobody could take it, a new pod is the only way on.
         let kept = is_holder && *decision != Decision::Hold(Reason::CriticalContainerTerminated);
-        return (!kept).then_some(Some(at_once(member)));
+        return (!kept).then_some(at_once(member));
     }
     let (reason, _) = group.disposal.left.get(&member.uid)?;
     // Time-outs alone may be our own blindness: they must not cost a pod.
@@ -73,7 +86,7 @@ fn grace(group: &Group, spec: &GroupSpec, decision: &Decision, member: &MemberVi
         return None;
     }
     let dead = matches!(reason, Reason::ProbeRefused | Reason::CriticalContainerTerminated);
-    Some(dead.then(|| at_once(member)))
+    Some(if dead { at_once(member) } else { Grace::Own })
 }
 
 /// Whether traffic has followed the seat: only then the old active may go.
@@ -82,8 +95,8 @@ fn follows(group: &Group) -> bool {
 }
 
 /// Without grace; but the name of a `StatefulSet`'s pod comes back, and must not while its process lives.
-const fn at_once(member: &MemberView) -> u32 {
-    if member.stateful { 1 } else { 0 }
+const fn at_once(member: &MemberView) -> Grace {
+    Grace::Seconds(if member.stateful { 1 } else { 0 })
 }
 
 pub(super) fn note_deleted(
@@ -91,10 +104,10 @@ pub(super) fn note_deleted(
     now: Duration,
     ticket: Ticket,
     uid: &Uid,
-    error: Option<WriteError>,
+    error: Option<&WriteError>,
 ) {
     if let Some(slot) = group.disposal.slots.get_mut(uid) {
-        slot.finish(now, ticket, error.as_ref());
+        slot.finish(now, ticket, error);
     }
 }
 

@@ -5,8 +5,8 @@
 //! anything is cleared.
 
 use super::decide::Decision;
-use super::slices::Served;
 use super::projected::{self, Claim};
+use super::slices::Served;
 use super::{Group, change, note, tell};
 use crate::action::Change;
 use crate::conditions::{Condition, ConditionType, Status};

@@ -95,18 +95,18 @@ pub(super) fn project(
     if group.seat_in_doubt() {
         return; // what is written carries the seat's term
     }
-    let active = active_by(group, served);
+    let carrier = carrier(group, served);
     let roles_wait = pointer::is_on_its_way(group, spec, now);
     let still_pointed = pointer::points(group);
-    let fences: BTreeSet<Uid> = match active {
-        Some(Some(_)) if !roles_wait => unfenced(group).into_iter().map(|one| one.uid).collect(),
+    let fences: BTreeSet<Uid> = match &carrier {
+        Carrier::Member(_) if !roles_wait => unfenced(group).into_iter().map(|one| one.uid).collect(),
         _ => BTreeSet::new(),
     };
     let members: Vec<MemberView> = group.all_members().cloned().collect();
     for member in members {
         let mut changes = BTreeMap::new();
-        if let (Some(role), Some(active)) = (&spec.role_label, &active) {
-            let is_active = active.as_ref() == Some(&member.uid);
+        if let Some(role) = spec.role_label.as_ref().filter(|_| carrier != Carrier::AsItIs) {
+            let is_active = carrier == Carrier::Member(member.uid.clone());
             role_change(group, role, &member, is_active, roles_wait, &mut changes);
         }
         member_change(spec, &member, &mut changes);
@@ -155,16 +155,27 @@ fn settle(group: &mut Group, now: Duration, uid: &Uid) {
     }
 }
 
-/// Who should carry the active's value: somebody, nobody, or `None` where all stays as it is.
-fn active_by(group: &Group, served: &Served) -> Option<Option<Uid>> {
+/// Who should carry the active's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Carrier {
+    /// Whoever does.
+    AsItIs,
+    /// Nobody.
+    Nobody,
+    /// This member.
+    Member(Uid),
+}
+
+fn carrier(group: &Group, served: &Served) -> Carrier {
     match served {
-        Served::Untouched | Served::Frozen => None,
-        Served::Emptied => Some(None),
-        Served::Holder(holder) => Some(Some(holder.uid.clone())),
+        Served::Untouched | Served::Frozen => Carrier::AsItIs,
+        Served::Emptied => Carrier::Nobody,
+        Served::Holder(holder) => Carrier::Member(holder.uid.clone()),
         // Only slices go empty while their holder lives.
         Served::Nobody => {
             let holder = group.holder_uid().and_then(|uid| group.member(uid));
-            Some(holder.filter(|holder| holder.owns_address()).map(|holder| holder.uid.clone()))
+            let living = holder.filter(|holder| holder.owns_address());
+            living.map_or(Carrier::Nobody, |holder| Carrier::Member(holder.uid.clone()))
         }
     }
 }

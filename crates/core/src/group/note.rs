@@ -71,7 +71,7 @@ pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
             }
         }
         Observation::PodDeleted { ticket, uid, outcome } => {
-            disposal::note_deleted(group, now.mono, ticket, &uid, outcome.err());
+            disposal::note_deleted(group, now.mono, ticket, &uid, outcome.as_ref().err());
         }
         Observation::Notified { ticket, outcome } => notices::note_sent(group, now.mono, ticket, outcome),
         Observation::Relisted => group.brake.relisted(now.mono),

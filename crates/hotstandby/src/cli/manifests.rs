@@ -43,7 +43,7 @@ enum Extra {
     FollowLeases,
     /// To write labels to pods, for groups with roleLabel.
     RoleLabels,
-    /// To write selectors to Services and labels to pods, for Services with mode SelectorPointer and annotated Services.
+    /// To write selectors to Services and labels to pods, for Services with mode `SelectorPointer` and annotated Services.
     SelectorPointer,
     /// To delete pods, for groups with oldActive Delete or criticalContainers.deletePod.
     DeletePods,

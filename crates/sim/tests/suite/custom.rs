@@ -111,7 +111,11 @@ fn the_rules_of_roles_and_notices_are_asked() {
     let udp = json!({"port": 10001, "message": "Go"});
     let word = json!({"udp": udp, "acknowledge": true, "roles": ["Active", "Standby"]});
     for (pointer, value, words) in [
-        ("/spec/roleLabel", json!({"key": "role", "active": "x", "standby": "x"}), "active and standby must differ"),
+        (
+            "/spec/roleLabel",
+            json!({"key": "role", "active": "x", "standby": "x"}),
+            "active and standby must differ",
+        ),
         ("/spec/roleLabel", json!({"key": "hotstandby.dev/member"}), "which the selector pointer uses"),
         ("/spec/roleLabel", json!({"key": "a b"}), "spec.roleLabel.key"),
         ("/spec/roleLabel", json!({"key": "role", "active": ""}), "spec.roleLabel.active"),
@@ -137,7 +141,10 @@ fn the_rules_of_roles_and_notices_are_asked() {
     assert!(answer["message"].as_str().unwrap().contains("order Strict needs election mode Controller"));
     let stored = world.ok(Method::POST, GROUPS, &strict);
     let told = &stored["spec"]["notify"][0];
-    assert_eq!((&told["interval"], &told["timeout"], &told["deadline"]), (&json!("200ms"), &json!("500ms"), &json!("2s")));
+    assert_eq!(
+        (&told["interval"], &told["timeout"], &told["deadline"]),
+        (&json!("200ms"), &json!("500ms"), &json!("2s"))
+    );
     assert_eq!(stored["spec"]["traffic"]["services"][0]["mode"], "Auto");
 }
 

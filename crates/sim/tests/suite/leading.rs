@@ -41,7 +41,8 @@ impl Scene {
     }
 
     fn object(&self, kind: &str, name: &str) -> Value {
-        self.handle.with(|server| server.object("", kind, "shop", name)).unwrap()
+        let found = self.handle.with(|server| server.object("", kind, "shop", name)).unwrap();
+        Value::clone(&found)
     }
 
     fn rv(&self, kind: &str, name: &str) -> Rv {
@@ -101,7 +102,7 @@ async fn a_label_is_written_once_per_version_and_undone_without_a_trace() {
     assert_eq!(scene.stores.labels.undo("shop", &pod, &member.rv, &undo).await, Ok(()));
     let after = scene.object("pods", "web-0");
     assert_eq!(after["metadata"]["labels"], before["metadata"]["labels"]);
-    assert_eq!(after["metadata"]["annotations"].as_object().map(serde_json::Map::len).unwrap_or(0), 0);
+    assert_eq!(after["metadata"]["annotations"].as_object().map_or(0, serde_json::Map::len), 0);
     assert_eq!((&after["spec"], &after["status"]), (&before["spec"], &before["status"]));
 }
 

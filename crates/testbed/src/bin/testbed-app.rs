@@ -106,7 +106,7 @@ impl App {
             "/ctl" => self.control(query),
             "/notices" => {
                 let all = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-                Reply::Text(200, all.iter().map(|line| format!("{line}\n")).collect())
+                Reply::Text(200, all.iter().flat_map(|line| [line, "\n"]).collect())
             }
             _ => Reply::Text(404, "no such page\n".to_owned()),
         }

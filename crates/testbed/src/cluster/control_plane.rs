@@ -20,7 +20,7 @@ pub enum Component {
     ControllerManager,
     /// kube-scheduler.
     Scheduler,
-    /// CoreDNS.
+    /// `CoreDNS`.
     Coredns,
 }
 

@@ -1,4 +1,4 @@
-//! The cluster's DNS: CoreDNS as a program of the control plane, behind a Service like any cluster's.
+//! The cluster's DNS: `CoreDNS` as a program of the control plane, behind a Service like any cluster's.
 //!
 //! Not as pods: those would want an image, a Deployment and a node with power, and all that users of the DNS see, an
 //! address and what is answered there, is the same.

@@ -83,7 +83,7 @@ impl Controller {
         });
         let oldest =
             standbys.min_by_key(|pod| pod.status.as_ref().and_then(|status| status.start_time.clone()));
-        let Some(name) = oldest.map(|pod| pod.name_any()) else { return };
+        let Some(name) = oldest.map(kube::ResourceExt::name_any) else { return };
         let Ok(mut pod) = self.api.get(&name).await else { return };
         pod.labels_mut().insert(ROLE.to_owned(), "active".to_owned());
         let outcome = self.api.replace(&name, &PostParams::default(), &pod).await;

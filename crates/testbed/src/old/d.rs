@@ -35,7 +35,7 @@ pub(super) async fn run(
     loop {
         if let Ok(list) = api.list(&params).await {
             let mut pods = list.items;
-            pods.sort_by_key(|pod| pod.name_any());
+            pods.sort_by_key(kube::ResourceExt::name_any);
             look(&api, &pods, &said).await;
         }
         tokio::time::sleep(pause).await;

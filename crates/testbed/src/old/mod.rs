@@ -138,7 +138,7 @@ async fn run(kubeconfig: &Path, system: System, namespace: &str, said: Said) -> 
     let client: Client = client_from(kubeconfig).await?;
     match system {
         System::A => a::run(client, said).await,
-        System::B => b::run(client, namespace, said).await,
+        System::B => Box::pin(b::run(client, namespace, said)).await,
         System::D { app, pause } => d::run(client, namespace, &app, pause, said).await,
     }
 }

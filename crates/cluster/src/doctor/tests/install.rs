@@ -66,7 +66,7 @@ fn a_kind_of_another_version_is_found_by_its_fields() {
     assert_eq!((older.findings[0].id, older.findings[0].severity), ("CrdOlder", Severity::Error));
     assert!(older.findings[0].what.ends_with("has: spec.failback"), "{}", older.findings[0].what);
     let newer = with_fields(|spec| {
-        spec["later"] = json!({"type": "object", "properties": {"a": {"type": "string"}}})
+        spec["later"] = json!({"type": "object", "properties": {"a": {"type": "string"}}});
     });
     assert_eq!(newer.findings[0].id, "CrdNewer");
     assert!(newer.findings[0].what.ends_with("know: spec.later"), "{}", newer.findings[0].what);

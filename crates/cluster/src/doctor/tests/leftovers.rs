@@ -1,4 +1,4 @@
-//! Old systems, GitOps and disruption budgets.
+//! Old systems, `GitOps` and disruption budgets.
 
 use super::*;
 

@@ -160,7 +160,7 @@ pub(crate) enum Fault {
         /// What to do.
         action: Action,
     },
-    /// Kill or restart CoreDNS.
+    /// Kill or restart `CoreDNS`.
     Coredns {
         /// What to do.
         action: Action,

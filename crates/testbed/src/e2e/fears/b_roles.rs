@@ -141,7 +141,8 @@ pub(super) async fn b_a_lost_datagram_is_sent_again(trial: &mut Trial) -> Result
     let next = trial.led_to(&B, PATIENT, "another pod", |now| now.uid != first.uid).await?;
     heard(trial, &next).await?;
     fault_lasts(LONG).await;
-    for pod in B.standbys(&trial.dog.world()).iter().chain([&next]) {
+    let standbys = B.standbys(&trial.dog.world());
+    for pod in standbys.iter().chain([&next]) {
         let notices = trial.notices(&pod.ip).await?;
         let once = usize::from(pod.uid == first.uid || pod.uid == next.uid);
         ensure!(notices.iter().all(|line| line == NOTICE), "{} heard {notices:?}", pod.pod);

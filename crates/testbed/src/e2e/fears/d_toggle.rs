@@ -86,7 +86,8 @@ pub(super) async fn d_deleted_pods_successor_gets_a_role(trial: &mut Trial) -> R
     trial.rested().await?;
 
     // Only the successor is left to take over.
-    for pod in D.standbys(&trial.dog.world()).iter().filter(|pod| pod.pod != first.pod) {
+    let standbys = D.standbys(&trial.dog.world());
+    for pod in standbys.iter().filter(|pod| pod.pod != first.pod) {
         trial.tell(&pod.ip, "health=bad").await?;
     }
     fault_lasts(LONG).await;

@@ -1,6 +1,6 @@
 //! Somebody else writes what hotstandby leads by, and the admission policies are there.
 //!
-//! Who is refused has every right: an administrator, or a GitOps tool. kubectl is what they would use.
+//! Who is refused has every right: an administrator, or a `GitOps` tool. kubectl is what they would use.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::Signal;
@@ -54,7 +54,10 @@ impl Trial {
             Ok(said) => bail!("'kubectl {}' was not refused: {said}", arguments.join(" ")),
             Err(error) => format!("{error:#}"),
         };
-        ensure!(said.contains(&format!("ValidatingAdmissionPolicy '{policy}'")), "not refused by {policy}: {said}");
+        ensure!(
+            said.contains(&format!("ValidatingAdmissionPolicy '{policy}'")),
+            "not refused by {policy}: {said}"
+        );
         Ok(())
     }
 
@@ -82,7 +85,10 @@ impl Trial {
             let file = self.in_file(&object)?;
             let what = format!("policy {policy} to be in force");
             until(PATIENT, &what, async || {
-                Ok(self.refused_in(namespace, policy, &["create", "--dry-run=server", "-f", &file]).await.ok())
+                Ok(self
+                    .refused_in(namespace, policy, &["create", "--dry-run=server", "-f", &file])
+                    .await
+                    .ok())
             })
             .await?;
         }
@@ -135,7 +141,10 @@ fn pointed(name: &str, pointer: bool) -> Value {
     );
     if pointer {
         let marks = json!({"hotstandby.dev/controller": CONTROLLER, "hotstandby.dev/undo": "{}"});
-        merge(&mut service, &json!({"metadata": {"annotations": marks}, "spec": {"selector": {MEMBER: "u1"}}}));
+        merge(
+            &mut service,
+            &json!({"metadata": {"annotations": marks}, "spec": {"selector": {MEMBER: "u1"}}}),
+        );
     }
     service
 }
@@ -191,7 +200,10 @@ pub(super) async fn edits_refused_by_policy(trial: &mut Trial) -> Result<()> {
     trial.end_client();
     // The Deployment's controller makes pods, and who is named by hotstandby may remove them.
     trial.kubectl(&["delete", "pod", pod, "--wait=false"]).await?;
-    trial.dog.wait(START_LIMIT, "the pod to go", |world| world.find(Kind::Pod, pod).is_none().then_some(())).await?;
+    trial
+        .dog
+        .wait(START_LIMIT, "the pod to go", |world| world.find(Kind::Pod, pod).is_none().then_some(()))
+        .await?;
     trial.settled(3).await?;
     // The Service's slices go with it, and the group's seat with the group.
     trial.kubectl(&["delete", "service", "--all"]).await?;
@@ -255,7 +267,7 @@ pub(super) async fn role_labels_refused_by_policy(trial: &mut Trial) -> Result<(
     trial.kubectl(&["delete", "pod", "led", "--force"]).await.map(|_| ())
 }
 
-/// A GitOps tool applies a Service as it stands in Git, without the pointer: refused, unless its owner wants it so. Dry runs,
+/// A `GitOps` tool applies a Service as it stands in Git, without the pointer: refused, unless its owner wants it so. Dry runs,
 /// other changes, the end of the opt-in and the Service's removal are not.
 pub(super) async fn pointer_survives_git(trial: &mut Trial) -> Result<()> {
     trial.guard().await?;
@@ -277,7 +289,10 @@ pub(super) async fn pointer_survives_git(trial: &mut Trial) -> Result<()> {
     trial.kubectl(&["label", "service", "pointed", "team=blue"]).await?;
     trial.refused(POINTERS, &["annotate", "service", "pointed", "hotstandby.dev/undo-"]).await?;
     let service = trial.env.objects.get(Kind::Service, &trial.namespace, "pointed").await?;
-    ensure!(service["spec"]["selector"][MEMBER] == "u1", "the pointer is gone: {service}");
+    ensure!(
+        service.pointer("/spec/selector").and_then(|all| all.get(MEMBER)).is_some_and(|uid| uid == "u1"),
+        "the pointer is gone: {service}"
+    );
 
     let mut unguarded = pointed("pointed", false);
     merge(&mut unguarded, &json!({"metadata": {"annotations": {"hotstandby.dev/unguarded": "true"}}}));
