@@ -48,6 +48,8 @@ pub const PAUSED: &str = "hotstandby.dev/paused";
 pub const MODE: &str = "hotstandby.dev/mode";
 /// The value of [`MODE`].
 pub const ACTIVE_STANDBY: &str = "active-standby";
+/// The value of [`MODE`] that leaves a Service alone, whatever [`COMPAT_MODE`] says.
+pub const OFF: &str = "off";
 /// Which pods an annotated Service without selector is for, in the syntax of `kubectl -l`.
 pub const SELECTOR: &str = "hotstandby.dev/selector";
 /// The label of the selector pointer, and the key it adds to a Service's selector.

@@ -166,10 +166,10 @@ fn c_needs_nothing_but_the_binary() {
 
 #[test]
 fn a_mixture_is_taken_apart() {
+    use System::{AnnotatedService, Gatekeeper, HealthToggle, RoleLabels};
     let all = ["a_cluster_ip", "b", "c", "d_stateful_set", "unrelated"].map(fixture);
     let (import, _) = import_text(&all.join("\n---\n"));
     let systems: Vec<_> = import.findings.iter().map(|finding| finding.system).collect();
-    use System::{AnnotatedService, Gatekeeper, HealthToggle, RoleLabels};
     assert_eq!(systems, [AnnotatedService, RoleLabels, Gatekeeper, HealthToggle]);
     let with: Vec<_> = import.with().into_iter().collect();
     assert_eq!(with, ["delete-pods", "role-labels", "selector-pointer"]);

@@ -17,6 +17,10 @@ pub(super) struct OptIn {
     pub(super) created_ms: i64,
     /// Which pods it is for, or why that cannot be known.
     pub(super) wish: Result<Wish, SpecError>,
+    /// The Service has a selector, which is to name the active.
+    pub(super) selecting: bool,
+    /// It asks in the older controller's words, and its users look for that one's label.
+    pub(super) compat: bool,
     /// The annotation that pauses.
     pub(super) paused: bool,
     /// The request for a planned move.
@@ -44,6 +48,8 @@ impl OptIn {
         Some(Self {
             created_ms: unix_ms(meta.creation_timestamp.as_ref()).unwrap_or(i64::MAX),
             wish: wish(service, annotations),
+            selecting: !service.spec.selector.is_empty(),
+            compat: annotation(names::COMPAT_MODE).is_some_and(|mode| !mode.is_empty()),
             paused: annotation(names::PAUSED) == Some("true"),
             switchover: annotation(names::SWITCHOVER).map(Into::into),
         })
@@ -54,6 +60,10 @@ impl OptIn {
 /// nothing on a Service without selector.
 pub(crate) fn is_asking(service: &WireService) -> bool {
     let annotations = service.metadata.annotations.iter().flatten();
+    // Who goes back to the older controller keeps its annotation, and has to be able to say so.
+    if annotations.clone().any(|(key, value)| key == names::MODE && value == names::OFF) {
+        return false;
+    }
     annotations.into_iter().any(|(key, value)| match key.as_str() {
         names::MODE => true,
         names::COMPAT_MODE => !value.is_empty() && !service.spec.selector.is_empty(),
@@ -132,6 +142,7 @@ mod tests {
             json!({}),
             json!({"hotstandby.dev/paused": "true", "hotstandby.dev/selector": "app=web"}),
             json!({"qoqo.dev/service-mode": ""}),
+            json!({"qoqo.dev/service-mode": "active-standby", names::MODE: "off"}),
         ] {
             assert!(service(&annotations, &json!({"selector": {"app": "web"}})).is_none(), "{annotations}");
         }

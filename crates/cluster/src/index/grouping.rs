@@ -9,8 +9,9 @@ use super::annotated::OptIn;
 use super::group::GroupObject;
 use super::namespace::Namespace;
 use crate::api::Selector;
+use crate::names;
 use hotstandby_core::ids::{GroupKey, GroupKind, Uid};
-use hotstandby_core::spec::{GroupSpec, MOST_SERVICES, SpecError};
+use hotstandby_core::spec::{GroupSpec, MOST_SERVICES, RoleLabel, SpecError};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -121,13 +122,28 @@ fn together(namespace: &Arc<str>, alike: &Alike<'_>) -> Option<GroupObject> {
     let oldest = alike.services.first()?;
     let wish = oldest.opted.wish.as_ref().ok()?;
     let names: Vec<Arc<str>> = alike.services.iter().map(|one| one.name.clone()).collect();
-    let spec = GroupSpec::for_services(names.iter().cloned());
+    let mut spec = GroupSpec::for_services(names.iter().cloned());
+    let selecting = alike.services.iter().filter(|one| one.opted.selecting);
+    spec.pointed = selecting.map(|one| one.name.clone()).collect();
+    if alike.services.iter().any(|one| one.opted.compat) {
+        spec.role_label = Some(designation());
+    }
     let mut object = object(namespace, *oldest, Ok(Arc::new(spec)));
     object.services = names;
     object.view.paused = alike.services.iter().any(|one| one.opted.paused);
     object.selector = Some(wish.selector.clone());
     object.pairs.clone_from(&wish.pairs);
     Some(object)
+}
+
+/// The label that users of the older controller look for, on the active and in the selector.
+fn designation() -> RoleLabel {
+    RoleLabel {
+        key: names::COMPAT_DESIGNATION.into(),
+        active: "active".into(),
+        standby: None,
+        in_selectors: true,
+    }
 }
 
 /// A group that says what is wrong, and does nothing. It keeps the Service: a slip of the pen must not undo what it led to.
