@@ -50,6 +50,48 @@ async fn a_group_that_lives_after_all_loses_nothing() {
     assert!(log.lock().unwrap().iter().all(|seen| seen.method == Method::GET));
 }
 
+fn of_service(superseded: bool) -> Leftover {
+    Leftover { group: GroupKey::svc("shop", "web"), superseded, ..leftover() }
+}
+
+#[tokio::test]
+async fn what_a_service_made_goes_only_once_the_service_asks_for_it_no_more() {
+    let selecting = json!({"selector": {"app": "web"}});
+    for (service, expected) in [
+        (json!({"metadata": {"uid": "g1", "annotations": {names::MODE: "active-standby"}}}), Swept::Kept),
+        (json!({"metadata": {"uid": "g1", "annotations": {names::MODE: "a slip"}}}), Swept::Kept),
+        (
+            json!({"metadata": {"uid": "g1", "annotations": {names::COMPAT_MODE: "x"}}, "spec": selecting}),
+            Swept::Kept,
+        ),
+        (json!({"metadata": {"uid": "g1", "annotations": {names::COMPAT_MODE: "x"}}}), Swept::Gone),
+        (json!({"metadata": {"uid": "g1"}}), Swept::Gone),
+        (json!({"metadata": {"uid": "g2", "annotations": {names::MODE: "active-standby"}}}), Swept::Gone),
+    ] {
+        let stored = service.clone();
+        let (sweeper, log) = sweeper(move |seen| match seen.path.as_str() {
+            "/api/v1/namespaces/shop/services/web" => (200, stored.clone()),
+            _ => (200, json!({})),
+        });
+        assert_eq!(sweeper.sweep(&of_service(false)).await, Ok(expected), "{service}");
+        let log = log.lock().unwrap();
+        let deleted = log.iter().filter(|seen| seen.method == Method::DELETE);
+        let paths: Vec<_> = deleted.map(|seen| seen.path.as_str()).collect();
+        let seat = "/apis/coordination.k8s.io/v1/namespaces/hs/leases/svc.shop.web";
+        assert_eq!(paths, if expected == Swept::Gone { vec![seat] } else { Vec::new() });
+    }
+}
+
+#[tokio::test]
+async fn the_seat_of_a_service_that_joined_another_goes_as_it_was_seen_or_stays() {
+    for (changed, expected) in [(false, Swept::Gone), (true, Swept::Kept)] {
+        let (sweeper, log) =
+            sweeper(move |_| if changed { failure(409, "Conflict") } else { (200, json!({})) });
+        assert_eq!(sweeper.sweep(&of_service(true)).await, Ok(expected));
+        assert_eq!(log.lock().unwrap().len(), 1, "one try, exactly as seen");
+    }
+}
+
 #[tokio::test]
 async fn no_answer_about_the_group_is_no_proof() {
     let (sweeper, log) = sweeper(|_| failure(503, "ServiceUnavailable"));

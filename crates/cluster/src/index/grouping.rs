@@ -178,7 +178,8 @@ fn object(namespace: &Arc<str>, one: Asking<'_>, spec: Result<Arc<GroupSpec>, Sp
     object
 }
 
-/// Groups of Services that share a living pod with an older one, and what to tell about it.
+/// Groups of Services that share a living pod with an older one, and what to tell about it. One that is refused keeps its pods
+/// from those that are younger still: what it led to before may depend on them.
 fn overlaps(space: &Namespace) -> Vec<(GroupKey, SpecError)> {
     let of_services = space.groups.values().filter(|group| group.object.key.kind == GroupKind::Svc);
     let mut groups: Vec<_> = of_services.filter(|group| group.object.view.spec.is_ok()).collect();
@@ -192,12 +193,13 @@ fn overlaps(space: &Namespace) -> Vec<(GroupKey, SpecError)> {
         };
         if let Some((pod, older)) = living().find_map(|pod| Some((pod, owners.get(pod)?))) {
             let problem =
-                format!("picks pod {pod}, which Service {} leads to, too, by another selector", older.name);
+                format!("picks pod {pod}, which Service {} is for, too, by another selector", older.name);
             let remedy = "give both Services the same selector, or selectors without a common pod";
             let error = SpecError::new("spec.selector", problem, remedy);
             refused.push((group.object.key.clone(), SpecError { reason: "SelectorsOverlap", ..error }));
-        } else {
-            owners.extend(living().map(|pod| (pod, &group.object.key)));
+        }
+        for pod in living() {
+            owners.entry(pod).or_insert(&group.object.key);
         }
     }
     refused

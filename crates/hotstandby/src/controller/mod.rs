@@ -1,8 +1,9 @@
 //! The controller: puts the parts together and runs them until a signal.
 //!
 //! [`hub`] owns the index and hands observations out; [`task`] is one group; [`executor`] carries out its actions;
-//! [`publisher`] writes its status; [`watches`] feed the hub; [`replicas`] find the other replicas.
+//! [`publisher`] writes its status, [`answers`] stand in for one where a Service makes the group; [`watches`] feed the hub; [`replicas`] find the other replicas.
 
+mod answers;
 mod executor;
 mod hub;
 mod leases;

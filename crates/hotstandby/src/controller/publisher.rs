@@ -2,11 +2,13 @@
 //!
 //! The lead publishes; another replica does so only for a change it made itself, so that its stage times
 //! are not lost.
+//!
+//! A group that annotated Services make has no status: nothing is written to a Service for it.
 
 use super::hub::SharedIndex;
 use hotstandby_cluster::status::{Published, StatusStore};
 use hotstandby_core::action::Change;
-use hotstandby_core::ids::{GroupKey, Uid};
+use hotstandby_core::ids::{GroupKey, GroupKind, Uid};
 use hotstandby_core::observation::WriteError;
 use hotstandby_core::report::Report;
 use hotstandby_host::context::HostContext;
@@ -30,7 +32,7 @@ pub(super) struct Publisher {
     shared: Arc<Shared>,
     host: Arc<HostContext>,
     group_uid: Option<Uid>,
-    writer: JoinHandle<()>,
+    writer: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -57,15 +59,18 @@ impl State {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.writer.abort();
+        if let Some(writer) = &self.writer {
+            writer.abort();
+        }
     }
 }
 
 impl Publisher {
     pub(super) fn new(key: GroupKey, index: SharedIndex, store: StatusStore, host: Arc<HostContext>) -> Self {
         let shared = Arc::new(Shared::default());
+        let has_status = key.kind == GroupKind::Cr;
         let writer = Writer { key, index, store, shared: Arc::clone(&shared), host: Arc::clone(&host) };
-        Self { shared, host, group_uid: None, writer: tokio::spawn(writer.run()) }
+        Self { shared, host, group_uid: None, writer: has_status.then(|| tokio::spawn(writer.run())) }
     }
 
     pub(super) fn set_lead(&self, lead: bool) {

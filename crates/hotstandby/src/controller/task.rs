@@ -1,12 +1,14 @@
 //! The task of one group: takes observations to its machine and carries out what the machine asks for.
 
+use super::answers::Answers;
 use super::executor::Executor;
 use super::mailbox::Mailbox;
 use super::publisher::Publisher;
-use hotstandby_core::action::{Action, ProbeTarget};
+use hotstandby_core::action::{Action, Notice, ProbeTarget};
 use hotstandby_core::group::{Group, Step};
-use hotstandby_core::ids::GroupKey;
+use hotstandby_core::ids::{GroupKey, GroupKind};
 use hotstandby_core::observation::Observation;
+use hotstandby_core::report::Report;
 use hotstandby_host::clock::Clock;
 use hotstandby_host::context::HostContext;
 use hotstandby_host::prober::GroupProber;
@@ -23,6 +25,8 @@ pub(super) struct GroupTask {
     mailbox: Arc<Mailbox>,
     executor: Arc<Executor>,
     publisher: Publisher,
+    /// Where there is no status that could say them.
+    answers: Option<Answers>,
     prober: GroupProber,
     probed: Vec<ProbeTarget>,
     clock: Clock,
@@ -47,11 +51,13 @@ impl GroupTask {
             }
         });
         let prober = GroupProber::new(host, sink).for_group(key.to_string());
+        let answers = (key.kind == GroupKind::Svc).then(Answers::default);
         Self {
             group: Group::new(key, controller),
             mailbox,
             executor,
             publisher,
+            answers,
             prober,
             probed: Vec::new(),
             clock,
@@ -108,6 +114,20 @@ impl GroupTask {
         Some(now + Duration::from_millis(100))
     }
 
+    fn publish(&mut self, report: Report) {
+        let answer = self.answers.as_mut().and_then(|answers| answers.note(report.switchover.as_ref()));
+        if let Some(notice) = answer.filter(|_| self.lead) {
+            self.tell(notice);
+        }
+        self.publisher.publish(report);
+    }
+
+    fn tell(&self, notice: Notice) {
+        if let Some(uid) = self.publisher.group_uid() {
+            self.executor.tell(self.group.key(), uid, notice);
+        }
+    }
+
     fn carry_out(&mut self, step: Step) {
         // What to probe follows from the same state as the actions: set it first, so that an extra probe finds its target.
         let plan = self.group.probe_plan();
@@ -118,13 +138,9 @@ impl GroupTask {
         for action in step.actions {
             match action {
                 Action::ProbeAt { uid, at } => self.prober.probe_at(&uid, at),
-                Action::Publish(report) => self.publisher.publish(*report),
+                Action::Publish(report) => self.publish(*report),
                 Action::Completed(change) => self.publisher.completed(change),
-                Action::Tell(notice) => {
-                    if let Some(uid) = self.publisher.group_uid() {
-                        self.executor.tell(self.group.key(), uid, notice);
-                    }
-                }
+                Action::Tell(notice) => self.tell(notice),
                 Action::Verify { .. }
                 | Action::WriteSeat { .. }
                 | Action::WriteSlice { .. }

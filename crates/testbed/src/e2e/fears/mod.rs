@@ -1,6 +1,7 @@
 //! One file for each kind of fear, one function for each fear.
 
 mod a_annotated;
+mod annotated;
 mod await_clocks;
 mod await_faults;
 mod await_followed;
@@ -88,6 +89,8 @@ pub(super) const ALL: &[Fear] = fears![
     b_roles::b_a_controller_restart_makes_no_second_active,
     b_roles::b_labels_and_namespaces_are_not_fixed,
     b_roles::b_node_death_moves_the_role,
+    annotated::annotated_service_follows_the_active_until_the_line_goes,
+    annotated::annotated_service_with_a_slip_is_left_alone,
     quiet::steady_state_is_silent,
     control_plane::api_server_away_and_active_dies,
     control_plane::api_server_away,
