@@ -2,7 +2,7 @@
 
 use super::spec::ActiveStandby;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
 
@@ -16,6 +16,8 @@ pub fn crd() -> CustomResourceDefinition {
                 schema.properties.as_mut().and_then(|properties| properties.get_mut("status"))
             {
                 forget_defaults(status);
+                // Tools that wait for a resource take one without status for ready: this one says that it was not looked at.
+                status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
             }
         }
     }
@@ -58,6 +60,15 @@ mod tests {
     fn schema() -> Value {
         let crd = serde_json::to_value(crd()).unwrap();
         crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+    }
+
+    /// kstatus (Flux, Helm 4) takes an object without status for ready, and one whose generation was not observed for waiting.
+    #[test]
+    fn group_that_nobody_looked_at_does_not_count_as_ready() {
+        assert_eq!(
+            schema()["properties"]["status"]["default"],
+            serde_json::json!({"observedGeneration": -1})
+        );
     }
 
     /// What makes a schema structural, as far as ours could break it: a type everywhere, none inside anyOf.

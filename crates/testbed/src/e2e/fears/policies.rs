@@ -1,6 +1,6 @@
 //! Somebody else writes what hotstandby leads by, and the admission policies are there.
 //!
-//! Who is refused has every right: an administrator, or a `GitOps` tool. kubectl is what they would use.
+//! Who is refused has every right: an administrator, or a GitOps tool. kubectl is what they would use.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::Signal;
@@ -163,11 +163,7 @@ pub(super) async fn edits_refused_by_policy(trial: &mut Trial) -> Result<()> {
     trial.refused_in(SYSTEM, SEATS, &["patch", "lease", &seat, "--type=merge", "-p", &steal]).await?;
     trial.refused_in(SYSTEM, SEATS, &["delete", "lease", &seat]).await?;
 
-    let slice_name = {
-        let world = trial.dog.world();
-        let ours = world.all(Kind::EndpointSlice).find(|one| Slice::of(one).ours);
-        name_of(ours.context("there is no slice")?).to_owned()
-    };
+    let slice_name = our_slice(trial)?;
     let empty = json!({"endpoints": []}).to_string();
     trial.refused(SLICES, &["patch", "endpointslice", &slice_name, "--type=merge", "-p", &empty]).await?;
     let unlabel = ["label", "endpointslice", &slice_name, "endpointslice.kubernetes.io/managed-by-"];
@@ -213,6 +209,12 @@ pub(super) async fn edits_refused_by_policy(trial: &mut Trial) -> Result<()> {
         (world.seat(GROUP).is_none() && slices == 0).then_some(())
     };
     trial.dog.wait(START_LIMIT, "seat and slices to go", gone).await
+}
+
+fn our_slice(trial: &Trial) -> Result<String> {
+    let world = trial.dog.world();
+    let found = world.all(Kind::EndpointSlice).find(|one| Slice::of(one).ours);
+    found.map(|slice| name_of(slice).to_owned()).context("there is no slice")
 }
 
 fn one_of_ours(slice: &Value) -> bool {
@@ -267,7 +269,7 @@ pub(super) async fn role_labels_refused_by_policy(trial: &mut Trial) -> Result<(
     trial.kubectl(&["delete", "pod", "led", "--force"]).await.map(|_| ())
 }
 
-/// A `GitOps` tool applies a Service as it stands in Git, without the pointer: refused, unless its owner wants it so. Dry runs,
+/// A GitOps tool applies a Service as it stands in Git, without the pointer: refused, unless its owner wants it so. Dry runs,
 /// other changes, the end of the opt-in and the Service's removal are not.
 pub(super) async fn pointer_survives_git(trial: &mut Trial) -> Result<()> {
     trial.guard().await?;
@@ -289,10 +291,7 @@ pub(super) async fn pointer_survives_git(trial: &mut Trial) -> Result<()> {
     trial.kubectl(&["label", "service", "pointed", "team=blue"]).await?;
     trial.refused(POINTERS, &["annotate", "service", "pointed", "hotstandby.dev/undo-"]).await?;
     let service = trial.env.objects.get(Kind::Service, &trial.namespace, "pointed").await?;
-    ensure!(
-        service.pointer("/spec/selector").and_then(|all| all.get(MEMBER)).is_some_and(|uid| uid == "u1"),
-        "the pointer is gone: {service}"
-    );
+    ensure!(service.pointer("/spec/selector").and_then(|all| all.get(MEMBER)).is_some_and(|uid| uid == "u1"), "the pointer is gone: {service}");
 
     let mut unguarded = pointed("pointed", false);
     merge(&mut unguarded, &json!({"metadata": {"annotations": {"hotstandby.dev/unguarded": "true"}}}));
