@@ -291,7 +291,10 @@ pub(super) async fn pointer_survives_git(trial: &mut Trial) -> Result<()> {
     trial.kubectl(&["label", "service", "pointed", "team=blue"]).await?;
     trial.refused(POINTERS, &["annotate", "service", "pointed", "hotstandby.dev/undo-"]).await?;
     let service = trial.env.objects.get(Kind::Service, &trial.namespace, "pointed").await?;
-    ensure!(service.pointer("/spec/selector").and_then(|all| all.get(MEMBER)).is_some_and(|uid| uid == "u1"), "the pointer is gone: {service}");
+    ensure!(
+        service.pointer("/spec/selector").and_then(|all| all.get(MEMBER)).is_some_and(|uid| uid == "u1"),
+        "the pointer is gone: {service}"
+    );
 
     let mut unguarded = pointed("pointed", false);
     merge(&mut unguarded, &json!({"metadata": {"annotations": {"hotstandby.dev/unguarded": "true"}}}));
