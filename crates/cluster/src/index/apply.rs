@@ -5,7 +5,7 @@ use super::lists::{Kind, Stored};
 use super::namespace::{Namespace, ServiceChange};
 use super::service::ServiceLite;
 use super::views::{Part, Parts};
-use super::{Index, RemovedGroup, SeatEntry};
+use super::{Index, SeatEntry};
 use crate::api::ActiveStandby;
 use crate::pod::{OwnerKind, PodLite};
 use crate::seat::{is_seat_name, seat_group, seat_name, seat_record};
@@ -128,8 +128,7 @@ impl Index {
             self.regroup_opted(&key.namespace);
         }
         let uid = group.object.uid().clone();
-        let leftovers = self.leftovers_of(self.namespaces.get(&key.namespace), key, &uid);
-        self.removed.push(RemovedGroup { key: key.clone(), uid, leftovers });
+        self.removed.push((key.clone(), uid));
         self.services_touched(&key.namespace, group.object.services);
         self.drop_empty_spaces();
     }

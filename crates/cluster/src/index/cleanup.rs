@@ -133,10 +133,10 @@ impl Index {
         let Some(group) = space.groups.get(key) else { return Vec::new() };
         // A group whose spec never was valid has no members that are known: a slip of the pen must not unlabel them.
         let known = group.selector.is_some();
-        let is_member = |name: &str| member_pods(space, group).any(|pod| *pod.name == *name);
+        let members: BTreeSet<&str> = member_pods(space, group).map(|pod| &*pod.name).collect();
         let is_unled = |leftover: &Leftover| match &leftover.kind {
             LeftoverKind::Selector { service, .. } => !group.object.services.contains(service),
-            LeftoverKind::Labels { pod, .. } => known && !is_member(pod),
+            LeftoverKind::Labels { pod, .. } => known && !members.contains(&**pod),
             LeftoverKind::Seat | LeftoverKind::Slice { .. } => false,
         };
         let group_rv = match key.kind {

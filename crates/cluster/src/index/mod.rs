@@ -112,7 +112,7 @@ pub struct Index {
     /// Members are sorted when pods and all that makes groups were listed once: one pass instead of one per group.
     sorted: bool,
     dirty: HashMap<GroupKey, Parts>,
-    removed: Vec<RemovedGroup>,
+    removed: Vec<(GroupKey, Uid)>,
     hasher: RandomState,
 }
 
@@ -211,7 +211,12 @@ impl Index {
         for groups in self.followed.lapse(now) {
             self.touch_each(groups, Part::Lapse);
         }
-        let removed = std::mem::take(&mut self.removed);
+        // Looked for only now: what one left behind may be another's by now.
+        let removed = std::mem::take(&mut self.removed).into_iter().map(|(key, uid)| {
+            let leftovers = self.leftovers_of(self.namespaces.get(&key.namespace), &key, &uid);
+            RemovedGroup { key, uid, leftovers }
+        });
+        let removed = removed.collect();
         let mut observations = Vec::new();
         if self.is_synced() {
             let due: Vec<GroupKey> = self.dirty.keys().take(DRAIN).cloned().collect();
