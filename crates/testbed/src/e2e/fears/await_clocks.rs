@@ -16,8 +16,8 @@ use crate::gatekeeper::ticks::{Life, boot_now};
 
 /// In seconds.
 const HOUR: i64 = 3600;
-/// A command that was quiet for longer does not run.
-const ALIVE: Duration = Duration::from_millis(500);
+/// A command that was quiet for longer does not run, however busy the machine.
+const ALIVE: Duration = Duration::from_secs(2);
 
 /// Somebody sets the wall clock an hour forward, or back: of the holder's machine, of those that wait, and while they differ the
 /// pod is deleted. No lease is lost or taken for it.
@@ -33,9 +33,10 @@ pub(super) async fn await_wall_clock_jumps(trial: &mut Trial) -> Result<()> {
             }
             fault_lasts(Timing::SHORT.0 * 2).await;
             unmoved(&mut members, &holder).with_context(|| format!("{who} at {hours} h"))?;
-            if holds {
+            // Times of renewals only grow, so that later they tell nothing.
+            if holds && hours == 1 {
                 let ahead = renewed_ahead(trial).await?;
-                ensure!((ahead - hours * HOUR).abs() < 60, "at {hours} h the renewal is {ahead} s ahead");
+                ensure!((ahead - HOUR).abs() < 60, "the renewal is {ahead} s ahead: was the clock set?");
             }
         }
     }
