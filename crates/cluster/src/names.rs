@@ -48,16 +48,12 @@ pub const PAUSED: &str = "hotstandby.dev/paused";
 pub const MODE: &str = "hotstandby.dev/mode";
 /// The value of [`MODE`].
 pub const ACTIVE_STANDBY: &str = "active-standby";
-/// The value of [`MODE`] that leaves a Service alone, whatever [`COMPAT_MODE`] says.
+/// The value of [`MODE`] that leaves a Service alone, whatever [`SERVICE_MODE`] says.
 pub const OFF: &str = "off";
 /// Which pods an annotated Service without selector is for, in the syntax of `kubectl -l`.
 pub const SELECTOR: &str = "hotstandby.dev/selector";
 /// The label of the selector pointer, and the key it adds to a Service's selector.
 pub const MEMBER: &str = "hotstandby.dev/member";
-/// On a Service with a selector, with any value: active-standby-controller's way to say what [`MODE`] says.
-pub const COMPAT_MODE: &str = "qoqo.dev/service-mode";
-/// The label that controller puts on the active, and adds to the Service's selector.
-pub const COMPAT_DESIGNATION: &str = "qoqo.dev/pod-designation";
 /// A pod's priority.
 pub const PRIORITY: &str = "hotstandby.dev/priority";
 /// Label on our slices that says who manages them.

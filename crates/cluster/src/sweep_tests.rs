@@ -61,10 +61,10 @@ async fn what_a_service_made_goes_only_once_the_service_asks_for_it_no_more() {
         (json!({"metadata": {"uid": "g1", "annotations": {names::MODE: "active-standby"}}}), Swept::Kept),
         (json!({"metadata": {"uid": "g1", "annotations": {names::MODE: "a slip"}}}), Swept::Kept),
         (
-            json!({"metadata": {"uid": "g1", "annotations": {names::COMPAT_MODE: "x"}}, "spec": selecting}),
+            json!({"metadata": {"uid": "g1", "annotations": {names::SERVICE_MODE: "x"}}, "spec": selecting}),
             Swept::Kept,
         ),
-        (json!({"metadata": {"uid": "g1", "annotations": {names::COMPAT_MODE: "x"}}}), Swept::Gone),
+        (json!({"metadata": {"uid": "g1", "annotations": {names::SERVICE_MODE: "x"}}}), Swept::Gone),
         (json!({"metadata": {"uid": "g1"}}), Swept::Gone),
         (json!({"metadata": {"uid": "g2", "annotations": {names::MODE: "active-standby"}}}), Swept::Gone),
     ] {

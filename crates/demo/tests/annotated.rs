@@ -209,6 +209,45 @@ async fn one_line_leads_a_service_and_without_it_nothing_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_service_with_a_selector_is_led_by_it_and_gets_it_back() {
+    let mut stage = Stage::new("selector").await;
+    let own = json!({"app": "web"});
+    let service = |annotations: Value| {
+        json!({
+            "metadata": {"name": "web", "namespace": "shop", "annotations": annotations},
+            "spec": {"ports": [{"port": 80, "targetPort": "http"}], "selector": own},
+        })
+    };
+    stage.put("", "v1", "services", &service(json!({"qoqo.dev/service-mode": "active-standby"})));
+    stage.start();
+    let selector = |stage: &Stage| stage.objects(("", "services"))[0]["spec"]["selector"].clone();
+    let labels = |stage: &Stage, key: &str| {
+        let pods = stage.objects(("", "pods"));
+        let value = |pod: &Value| pod["metadata"]["labels"][key].as_str().map(str::to_owned);
+        pods.iter().filter_map(value).collect::<Vec<_>>()
+    };
+    let led = |stage: &Stage| {
+        let selector = selector(stage);
+        let settled = selector["qoqo.dev/pod-designation"] == "active" && selector["app"] == "web";
+        settled.then(|| selector["hotstandby.dev/member"].as_str().map(str::to_owned)).flatten()
+    };
+    let member = stage.until("the selector to name a member", led).await;
+    assert_eq!(labels(&stage, "qoqo.dev/pod-designation"), ["active"]);
+    assert!(labels(&stage, "hotstandby.dev/member").contains(&member), "and the member to be named so");
+    assert_eq!((stage.seats(), stage.slices()), (vec!["svc.shop.web".to_owned()], Vec::new()));
+
+    let mut off = stage.objects(("", "services"))[0].clone();
+    off["metadata"]["annotations"].as_object_mut().unwrap().remove("qoqo.dev/service-mode");
+    stage.put("", "v1", "services", &off);
+    let clean = |stage: &Stage| {
+        let labelled =
+            ["qoqo.dev/pod-designation", "hotstandby.dev/member"].map(|key| labels(stage, key).len());
+        (selector(stage) == own && labelled == [0, 0] && stage.seats().is_empty()).then_some(())
+    };
+    stage.until("selector and labels as they were", clean).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_switched_off_while_nobody_ran_is_removed_at_the_next_start() {
     let mut stage = Stage::new("restart").await;
     stage.service("web", &one_line());

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Keys that lead a Service, in its selector beside those of its user.
-const ADDED_KEYS: [&str; 2] = [names::MEMBER, names::COMPAT_DESIGNATION];
+const ADDED_KEYS: [&str; 2] = [names::MEMBER, names::POD_DESIGNATION];
 
 /// A Service that asks for a group.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +49,7 @@ impl OptIn {
             created_ms: unix_ms(meta.creation_timestamp.as_ref()).unwrap_or(i64::MAX),
             wish: wish(service, annotations),
             selecting: !service.spec.selector.is_empty(),
-            compat: annotation(names::COMPAT_MODE).is_some_and(|mode| !mode.is_empty()),
+            compat: annotation(names::SERVICE_MODE).is_some_and(|mode| !mode.is_empty()),
             paused: annotation(names::PAUSED) == Some("true"),
             switchover: annotation(names::SWITCHOVER).map(Into::into),
         })
@@ -66,7 +66,7 @@ pub(crate) fn is_asking(service: &WireService) -> bool {
     }
     annotations.into_iter().any(|(key, value)| match key.as_str() {
         names::MODE => true,
-        names::COMPAT_MODE => !value.is_empty() && !service.spec.selector.is_empty(),
+        names::SERVICE_MODE => !value.is_empty() && !service.spec.selector.is_empty(),
         _ => false,
     })
 }

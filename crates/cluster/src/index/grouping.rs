@@ -139,7 +139,7 @@ fn together(namespace: &Arc<str>, alike: &Alike<'_>) -> Option<GroupObject> {
 /// The label that users of the older controller look for, on the active and in the selector.
 fn designation() -> RoleLabel {
     RoleLabel {
-        key: names::COMPAT_DESIGNATION.into(),
+        key: names::POD_DESIGNATION.into(),
         active: "active".into(),
         standby: None,
         in_selectors: true,
