@@ -255,7 +255,7 @@ impl Trial {
     /// Grants hotstandby what a user's group needs beyond its own rights, by the YAML users apply.
     pub async fn grant(&self, users: &Users) -> Result<()> {
         for with in users.with {
-            self.env.apply(&workspace_root().join("deploy").join(format!("{with}.yaml"))).await?;
+            self.env.apply(&workspace_root().join("deploy").join(format!("with-{with}.yaml"))).await?;
         }
         Ok(())
     }
