@@ -190,7 +190,10 @@ async fn one_line_leads_a_service_and_without_it_nothing_is_left() {
     let first = stage.served("web").await;
     assert_eq!(stage.seats(), ["svc.shop.web"]);
     let told = stage.until("an Event", |stage| stage.events("Initial").pop()).await;
-    assert_eq!((&told["regarding"]["kind"], &told["regarding"]["name"]), (&json!("Service"), &json!("web")));
+    assert_eq!(
+        (&told["involvedObject"]["kind"], &told["involvedObject"]["name"]),
+        (&json!("Service"), &json!("web"))
+    );
 
     // A planned move, asked for on the Service, and the same request once more: void, and told.
     let term = stage.objects(LEASES)[0]["spec"]["leaseTransitions"].as_u64().unwrap();
@@ -201,7 +204,7 @@ async fn one_line_leads_a_service_and_without_it_nothing_is_left() {
     asking["hotstandby.dev/switchover"] = json!(format!("term={term},id=again"));
     stage.service("web", &asking);
     let void = stage.until("an answer", |stage| stage.events("SwitchoverVoid").pop()).await;
-    assert!(void["note"].as_str().unwrap().contains("id=again"), "{void}");
+    assert!(void["message"].as_str().unwrap().contains("id=again"), "{void}");
 
     stage.service("web", &json!({}));
     stage.until_nothing_is_left().await;
@@ -269,7 +272,7 @@ async fn a_slip_of_the_pen_is_told_once_and_nothing_is_written() {
     );
     stage.start();
     let told = stage.until("an Event", |stage| stage.events("InvalidSpec").pop()).await;
-    let note = told["note"].as_str().unwrap();
+    let note = told["message"].as_str().unwrap();
     assert!(
         note.contains("metadata.annotations[hotstandby.dev/selector]") && note.contains("kubectl -l"),
         "{note}"
@@ -311,7 +314,7 @@ async fn a_service_that_changes_hands_leads_to_the_same_pod_all_the_while() {
     stage.put("hotstandby.dev", "v1alpha1", "activestandbies", &group);
     stage.until("the ActiveStandby's seat", |stage| (stage.seats() == ["cr.shop.mine"]).then_some(())).await;
     let told = stage.until("an Event", |stage| stage.events("ServiceClaimed").pop()).await;
-    assert!(told["note"].as_str().unwrap().contains("ActiveStandby mine"), "{told}");
+    assert!(told["message"].as_str().unwrap().contains("ActiveStandby mine"), "{told}");
     assert_eq!(uid(&stage).unwrap(), before);
 
     // And gives it back.
