@@ -195,13 +195,13 @@ async fn one_line_leads_a_service_and_without_it_nothing_is_left() {
         (&json!("Service"), &json!("web"))
     );
 
-    // A planned move, asked for on the Service, and the same request once more: void, and told.
+    // A planned move, asked for on the Service, and one that names a term long over: void, and told.
     let term = stage.objects(LEASES)[0]["spec"]["leaseTransitions"].as_u64().unwrap();
     let mut asking = one_line();
     asking["hotstandby.dev/switchover"] = json!(format!("term={term}"));
     stage.service("web", &asking);
     stage.until("the other pod", |stage| stage.slices()[0].1.clone().filter(|pod| *pod != first)).await;
-    asking["hotstandby.dev/switchover"] = json!(format!("term={term},id=again"));
+    asking["hotstandby.dev/switchover"] = json!(format!("term={},id=again", term - 1));
     stage.service("web", &asking);
     let void = stage.until("an answer", |stage| stage.events("SwitchoverVoid").pop()).await;
     assert!(void["message"].as_str().unwrap().contains("id=again"), "{void}");

@@ -40,6 +40,7 @@ fn full() -> ActiveStandby {
 
 #[test]
 fn it_is_one_timeline_newest_first() {
+    use EntryKind::{Change, Condition, Event, Switchover};
     let events = vec![
         event("Holding", "web-1 looks bad", "2026-01-01T00:07:00.000000Z", "u"),
         event("ProbeRefused", "web-1 is active at term 8, after web-0", "2026-01-01T00:05:00.010000Z", "u"),
@@ -52,7 +53,6 @@ fn it_is_one_timeline_newest_first() {
     ];
     let why = Why::of(&full(), Ok(events));
     let seen: Vec<_> = why.timeline.iter().map(|entry| (entry.kind, entry.reason.as_str())).collect();
-    use EntryKind::{Change, Condition, Event, Switchover};
     assert_eq!(
         seen,
         [

@@ -5,7 +5,11 @@ use hotstandby_core::switchover::{Answer, Phase};
 
 /// What was answered last.
 #[derive(Debug, Default)]
-pub(super) struct Answers(Option<Option<Answer>>);
+pub(super) struct Answers {
+    /// A report was seen.
+    heard: bool,
+    last: Option<Answer>,
+}
 
 impl Answers {
     /// Notes what a report says, and gives back what is worth an Event: a request that was not followed. One that was followed
@@ -14,7 +18,10 @@ impl Answers {
     /// The first report says nothing: what it answers was asked before this replica looked, and may have been answered by
     /// another, long ago.
     pub(super) fn note(&mut self, answer: Option<&Answer>) -> Option<Notice> {
-        let before = self.0.replace(answer.cloned())?;
+        let before = std::mem::replace(&mut self.last, answer.cloned());
+        if !std::mem::replace(&mut self.heard, true) {
+            return None;
+        }
         let answer = answer.filter(|answer| before.as_ref() != Some(*answer))?;
         let reason = match answer.phase {
             Phase::Void => "SwitchoverVoid",

@@ -21,7 +21,9 @@ fn one_line() -> Value {
 async fn deploy(trial: &Trial, annotations: &Value) -> Result<()> {
     let port = json!({"name": "http", "port": 80, "targetPort": "http"});
     let mut service = Kind::Service.object(SERVICE, &json!({"spec": {"ports": [port]}}));
-    service["metadata"]["annotations"] = annotations.clone();
+    if let Some(meta) = service.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+        meta.insert("annotations".to_owned(), annotations.clone());
+    }
     let (objects, namespace) = (&trial.env.objects, trial.namespace.as_str());
     objects.create(Kind::Service, namespace, &service).await?;
     objects.create(Kind::Deployment, namespace, &Scene::default().workload_object()).await?;
@@ -99,7 +101,10 @@ pub(super) async fn annotated_service_follows_the_active_until_the_line_goes(
     let gone = |world: &World| (ours(world) == 0).then_some(());
     trial.dog.wait(PATIENT, "seat and slices to go", gone).await?;
     let after = trial.env.objects.get(Kind::Service, &trial.namespace, SERVICE).await?;
-    ensure!(uid_of(&before) == uid_of(&after) && before["spec"] == after["spec"], "the Service was changed");
+    ensure!(
+        uid_of(&before) == uid_of(&after) && before.get("spec") == after.get("spec"),
+        "the Service was changed"
+    );
     let count = trial.dog.world().all(Kind::Pod).count();
     ensure!(count == 3, "{count} pods are left");
     Ok(())

@@ -1,6 +1,6 @@
 //! Somebody else writes what hotstandby leads by, and the admission policies are there.
 //!
-//! Who is refused has every right: an administrator, or a GitOps tool. kubectl is what they would use.
+//! Who is refused has every right: an administrator, or a `GitOps` tool. kubectl is what they would use.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::Signal;
@@ -269,7 +269,7 @@ pub(super) async fn role_labels_refused_by_policy(trial: &mut Trial) -> Result<(
     trial.kubectl(&["delete", "pod", "led", "--force"]).await.map(|_| ())
 }
 
-/// A GitOps tool applies a Service as it stands in Git, without the pointer: refused, unless its owner wants it so. Dry runs,
+/// A `GitOps` tool applies a Service as it stands in Git, without the pointer: refused, unless its owner wants it so. Dry runs,
 /// other changes, the end of the opt-in and the Service's removal are not.
 pub(super) async fn pointer_survives_git(trial: &mut Trial) -> Result<()> {
     trial.guard().await?;
