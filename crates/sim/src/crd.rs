@@ -23,8 +23,13 @@ impl Custom {
         let mut unknown = Vec::new();
         schema::prune(object, &self.schema, true, "", &mut unknown);
         schema::prune_nulls(object, &self.schema);
-        schema::default(object, &self.schema);
+        self.fill(object);
         unknown
+    }
+
+    /// Fills in defaults.
+    pub(crate) fn fill(&self, object: &mut Value) {
+        schema::default(object, &self.schema);
     }
 
     /// What is wrong with an object.

@@ -90,6 +90,10 @@ impl ApiServer {
             let schema = kind.custom.as_ref().map(|custom| &custom.schema);
             fields::note_update(&unowned(kind, &object), &mut object, Shape::root(schema), &intent.writer);
         }
+        if let Some(custom) = &kind.custom {
+            // What the maker said of the status is gone by now; its default comes with the first read, and is nobody's.
+            custom.fill(&mut object);
+        }
         if intent.dry_run {
             return Ok(Arc::new(object));
         }
