@@ -308,8 +308,9 @@ fn is_cleaning() -> String {
 fn pointers(install: &Install) -> Policy {
     let [annotations, old_annotations] = before_and_after("annotations", "oldAnnotations", "annotations");
     let opted_in = |side: &str| {
-        let by = |key: &str| format!("variables.{side}[?'{key}'].orValue('') != ''");
-        format!("({} || {})", by(names::SERVICE_MODE), by(names::MODE))
+        let value = |key: &str| format!("variables.{side}[?'{key}'].orValue('')");
+        let ours = format!("{} == '{}'", value(names::MODE), names::ACTIVE_STANDBY);
+        format!("({} != '' || {ours})", value(names::SERVICE_MODE))
     };
     let member = |side: &str| format!("{side}.spec.?selector[?'{MEMBER_LABEL}']");
     Policy {
