@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::super::harness::{START_LIMIT, SYSTEM};
 use super::super::migration::{B, Users, manifest};
-use super::super::objects::{Kind, label, merge, name_of, text, uid_of};
+use super::super::objects::{Kind, items, label, merge, name_of, text, uid_of};
+use super::super::scene::GROUP;
 use super::super::trial::{Active, PATIENT, Trial};
 use super::super::wait::{fault_lasts, until};
 use super::super::watchdog::World;
@@ -140,6 +141,13 @@ pub(super) async fn b_a_lost_datagram_is_sent_again(trial: &mut Trial) -> Result
     trial.cli(&["switchover", "web"]).await?;
     let next = trial.led_to(&B, PATIENT, "another pod", |now| now.uid != first.uid).await?;
     heard(trial, &next).await?;
+    // And that it was heard stands in the status.
+    let acknowledged = |world: &World| {
+        let group = world.find(Kind::ActiveStandby, GROUP)?;
+        let member = items(group, "/status/members").iter().find(|one| text(one, "/told/uid") == next.uid)?;
+        (member.pointer("/told/acknowledged") == Some(&json!(true))).then_some(())
+    };
+    trial.dog.wait(REPAIR, "the acknowledgement to stand in the status", acknowledged).await?;
     fault_lasts(LONG).await;
     let standbys = B.standbys(&trial.dog.world());
     for pod in standbys.iter().chain([&next]) {
