@@ -2,9 +2,11 @@
 
 use super::{Finding, Known, Severity, Snapshot};
 use crate::api::port::Port;
+use crate::api::spec::ServiceMode;
 use crate::api::{ActiveStandby, Selector};
-use crate::import::{DESIGNATED, DESIGNATION, SERVICE_MODE};
-use crate::names;
+use crate::names::{
+    self, POD_DESIGNATION as DESIGNATION, POD_DESIGNATION_ACTIVE as DESIGNATED, SERVICE_MODE,
+};
 use crate::objects::{At, annotation, is_alive, name_of, namespace_of, picks, selector_of};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -65,11 +67,8 @@ impl<'a> View<'a> {
 
     /// Whether this Service's selector is to be written.
     pub(super) fn points(&self, service: &str) -> bool {
-        let spec = serde_json::to_value(&self.group.spec.traffic.services).unwrap_or_default();
-        spec.as_array().into_iter().flatten().any(|one| {
-            one.get("name").is_some_and(|name| name == service)
-                && one.get("mode").is_some_and(|mode| mode == "SelectorPointer")
-        })
+        let services = &self.group.spec.traffic.services;
+        services.iter().any(|one| one.name == service && one.mode == ServiceMode::SelectorPointer)
     }
 
     /// What is probed: a port as written, `None` where there is none.
@@ -126,16 +125,15 @@ pub(super) fn number_in(pod: &Pod, port: &Port) -> Option<i64> {
 pub(super) fn annotated(snapshot: &Snapshot) -> impl Iterator<Item = (&Service, BTreeMap<String, String>)> {
     snapshot.objects.services.iter().filter_map(|service| {
         let by_old = annotation(&service.metadata, SERVICE_MODE).is_some_and(|mode| !mode.is_empty());
-        let by_own = annotation(&service.metadata, MODE) == Some("active-standby");
+        let mode = annotation(&service.metadata, names::MODE);
+        let by_own = mode == Some(names::ACTIVE_STANDBY);
         let mut selector = selector_of(service);
         selector.remove(DESIGNATION);
         selector.remove(names::MEMBER);
-        ((by_old || by_own) && !selector.is_empty()).then_some((service, selector))
+        let is_led = (by_old && mode != Some(names::OFF)) || by_own;
+        (is_led && !selector.is_empty()).then_some((service, selector))
     })
 }
-
-/// Our own annotation on a Service.
-pub(super) const MODE: &str = "hotstandby.dev/mode";
 
 /// The living pods of a namespace that a selector picks and that carry the designation.
 pub(super) fn designated<'a>(

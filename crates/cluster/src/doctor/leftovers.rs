@@ -3,7 +3,10 @@
 use super::group::{annotated, designated, views};
 use super::traffic::list;
 use super::{Finding, Known, Severity, Snapshot};
-use crate::import::{DESIGNATED, DESIGNATION, Import, OldController, SERVICE_MODE, System};
+use crate::import::{Import, OldController, System};
+use crate::names::{
+    MODE, POD_DESIGNATION as DESIGNATION, POD_DESIGNATION_ACTIVE as DESIGNATED, SERVICE_MODE,
+};
 use crate::objects::{At, annotation, label, name_of, namespace_of, selector_of};
 
 /// The active's label on more than one pod.
@@ -100,7 +103,7 @@ pub(super) fn narrowed_selectors(snapshot: &Snapshot) -> Known<Vec<Finding>> {
     let left = snapshot.objects.services.iter().filter(|service| {
         selector_of(service).contains_key(DESIGNATION)
             && annotation(&service.metadata, SERVICE_MODE).is_none_or(str::is_empty)
-            && annotation(&service.metadata, super::group::MODE).is_none()
+            && annotation(&service.metadata, MODE).is_none()
     });
     Ok(left
         .map(|service| Finding {

@@ -164,7 +164,8 @@ pub(super) fn foreign_endpoints(snapshot: &Snapshot) -> Known<Vec<Finding>> {
         }
     }
     let by_annotation = snapshot.objects.services.iter().filter(|service| {
-        annotation(&service.metadata, super::group::MODE).is_some() && selector_of(service).is_empty()
+        annotation(&service.metadata, names::MODE) == Some(names::ACTIVE_STANDBY)
+            && selector_of(service).is_empty()
     });
     for service in by_annotation {
         findings.extend(of_service(snapshot, "its own group", service));

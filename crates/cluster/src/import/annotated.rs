@@ -1,6 +1,9 @@
 //! System A: a Service with the annotation `qoqo.dev/service-mode`.
 
-use super::{AnnotatedPlan, DESIGNATED, DESIGNATION, Finding, Import, Plan, Question, SERVICE_MODE, System};
+use super::{
+    AnnotatedPlan, DESIGNATED, DESIGNATION, Finding, Import, Moved, Plan, Question, SERVICE_MODE, System,
+};
+use crate::names;
 use crate::objects::{At, Objects, annotation, pairs_text, picks, selector_of};
 use k8s_openapi::api::core::v1::Service;
 use std::collections::BTreeSet;
@@ -9,7 +12,9 @@ use std::collections::BTreeSet;
 pub(super) fn find(objects: &Objects, import: &mut Import) {
     let from = import.findings.len();
     for service in &objects.services {
-        if annotation(&service.metadata, SERVICE_MODE).is_some_and(|mode| !mode.is_empty()) {
+        if annotation(&service.metadata, names::MODE) == Some(names::OFF) {
+            // Somebody said that hotstandby shall leave it alone.
+        } else if annotation(&service.metadata, SERVICE_MODE).is_some_and(|mode| !mode.is_empty()) {
             annotated(objects, service, import);
         } else if selector_of(service).get(DESIGNATION).is_some_and(|value| value == DESIGNATED) {
             left_narrowed(service, import);
@@ -21,6 +26,11 @@ pub(super) fn find(objects: &Objects, import: &mut Import) {
 fn annotated(objects: &Objects, service: &Service, import: &mut Import) {
     let at = At::of("Service", &service.metadata);
     let mut selector = selector_of(service);
+    if selector.contains_key(names::MEMBER) {
+        let group = format!("service/{}", at.name);
+        import.moved.push(Moved { service: at, group });
+        return;
+    }
     let narrowed = selector.remove(DESIGNATION).is_some();
     if selector.is_empty() {
         import.questions.push(Question {

@@ -16,16 +16,10 @@ pub use check::{ActiveToday, Outcome};
 pub use emit::to_text;
 pub use old::OldController;
 
+use crate::names::{POD_DESIGNATION as DESIGNATION, POD_DESIGNATION_ACTIVE as DESIGNATED, SERVICE_MODE};
 use crate::objects::{At, Objects, Unread};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The annotation of system A.
-pub const SERVICE_MODE: &str = "qoqo.dev/service-mode";
-/// The label and selector key of system A.
-pub const DESIGNATION: &str = "qoqo.dev/pod-designation";
-/// Its value.
-pub const DESIGNATED: &str = "active";
 
 /// A system that people have today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
