@@ -98,8 +98,7 @@ fn labelled<'a>(members: &[&'a Pod], key: &str, value: &str, live: bool) -> (Vec
 fn moves(active: &ActiveToday, pods: &[&Pod]) -> Option<String> {
     match active {
         ActiveToday::Unknown => Some(
-            "unknown: the input has no pods with a status; look at the cluster (without -f) for an answer"
-                .to_owned(),
+            "the input has no pods with a status; look at the cluster (without -f) for an answer".to_owned(),
         ),
         ActiveToday::Nobody => Some("nobody is active now, so somebody becomes it".to_owned()),
         ActiveToday::Several(names) => Some(format!(

@@ -111,6 +111,9 @@ fn outcome_text(import: &Import, outcomes: &[Outcome]) -> String {
             let _ = writeln!(out, "  would change: {change}");
         }
         let _ = match moves {
+            Some(why) if *active_today == ActiveToday::Unknown => {
+                writeln!(out, "  NOT KNOWN whether traffic moves: {why}")
+            }
             Some(why) => writeln!(out, "  TRAFFIC MOVES: {why}"),
             None => writeln!(out, "  no traffic moves: hotstandby keeps who is active"),
         };
@@ -193,7 +196,8 @@ mod tests {
         assert_eq!(verdict(&import, &outcomes).unwrap_err().code(), 1);
         let text = outcome_text(&import, &outcomes);
         assert!(
-            text.contains("ActiveStandby shop/hapods") && text.contains("TRAFFIC MOVES: unknown"),
+            text.contains("ActiveStandby shop/hapods")
+                && text.contains("NOT KNOWN whether traffic moves: the input"),
             "{text}"
         );
         assert!(verdict(&Import::default(), &[]).is_ok());
