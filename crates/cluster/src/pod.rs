@@ -15,6 +15,8 @@ use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+/// What the kubelet gives as the reason of Ready=False where containers are the cause.
+const CONTAINERS_NOT_READY: &str = "ContainersNotReady";
 /// Sidecars that answer a TCP connect in the app's place, by container name.
 const MESH_CONTAINERS: [(&str, &str); 5] = [
     ("istio-proxy", "istio"),
@@ -258,6 +260,8 @@ pub struct PodLite {
 struct Rare {
     /// Containers that ended, now or before they were last started.
     ended: Vec<Ended>,
+    /// The pod is not ready by these containers alone, which all ended.
+    unready_by_end: Vec<Arc<str>>,
     /// Marks of a controller that leads its labels.
     marked: Option<Marked>,
 }
@@ -265,7 +269,8 @@ struct Rare {
 impl Rare {
     fn of(pod: &WirePod, interner: &mut Interner) -> Option<Arc<Self>> {
         let (ended, marked) = (ended(pod, interner), Marked::read(&pod.metadata));
-        (!ended.is_empty() || marked.is_some()).then(|| Arc::new(Self { ended, marked }))
+        let unready_by_end = unready_by_end(pod, &ended);
+        (!ended.is_empty() || marked.is_some()).then(|| Arc::new(Self { ended, unready_by_end, marked }))
     }
 }
 
@@ -329,6 +334,11 @@ impl PodLite {
     /// Containers that ended.
     fn ended(&self) -> &[Ended] {
         self.rare.as_ref().map_or(&[], |rare| &rare.ended)
+    }
+
+    /// The containers by which alone it is not ready, all of them because they ended; empty: ready, or for another cause.
+    fn unready_by_end(&self) -> &[Arc<str>] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.unready_by_end)
     }
 
     /// Marks of a controller that leads its labels.
@@ -440,6 +450,17 @@ fn ended(pod: &WirePod, interner: &mut Interner) -> Vec<Ended> {
         Some((status, spec.init_containers.iter().find(named)?))
     });
     main.chain(sidecars).filter_map(|(status, container)| end_of(status, container, interner)).collect()
+}
+
+/// The containers that make a pod unready, if all of them ended and the kubelet names nothing else.
+fn unready_by_end(pod: &WirePod, ended: &[Ended]) -> Vec<Arc<str>> {
+    let condition = pod.status.conditions.iter().find(|condition| condition.kind == "Ready");
+    if !condition.is_some_and(|ready| ready.status == "False" && ready.reason == CONTAINERS_NOT_READY) {
+        return Vec::new();
+    }
+    let unready = pod.status.container_statuses.iter().filter(|status| !status.ready);
+    let by_end = unready.map(|status| ended.iter().find(|end| *end.container == *status.name));
+    by_end.map(|end| end.map(|end| end.container.clone())).collect::<Option<_>>().unwrap_or_default()
 }
 
 fn end_of(status: &ContainerStatus, container: &Container, interner: &mut Interner) -> Option<Ended> {

@@ -206,3 +206,42 @@ fn ids_come_back_as_they_were() {
     }
     assert!(std::mem::size_of::<PodLite>() <= 152, "{}", std::mem::size_of::<PodLite>());
 }
+
+/// A pod of which these containers are not ready, and those in `ended` because they ended.
+fn half_ready(reason: &str, unready: &[&str], ended: &[&str]) -> PodLite {
+    let containers = ["main", "helper"].map(|name| json!({"name": name}));
+    let statuses = ["main", "helper"].map(|name| {
+        let ready = !unready.contains(&name);
+        let state = if ended.contains(&name) {
+            json!({"terminated": {"exitCode": 1, "containerID": "c", "finishedAt": "2026-11-21T00:01:00Z"}})
+        } else {
+            json!({"running": {}})
+        };
+        json!({"name": name, "ready": ready, "state": state})
+    });
+    pod(json!({
+        "spec": {"containers": containers},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "False", "reason": reason}],
+            "containerStatuses": statuses,
+        },
+    }))
+}
+
+#[test]
+fn an_end_of_a_helper_is_no_end_of_a_pod_whose_critical_containers_are_named() {
+    let ready = |pod: &PodLite, critical| to_member_view(pod, &lens(critical)).ready;
+    let helper = half_ready("ContainersNotReady", &["helper"], &["helper"]);
+    assert!(ready(&helper, critical()), "others may end");
+    assert!(!ready(&helper, CriticalContainers::default()), "nobody said that they may");
+    let main = half_ready("ContainersNotReady", &["main"], &["main"]);
+    assert!(!ready(&main, critical()), "the critical one did");
+    let both = half_ready("ContainersNotReady", &["main", "helper"], &["helper"]);
+    assert!(!ready(&both, critical()), "the critical one is not ready");
+    let probe = half_ready("ContainersNotReady", &["helper"], &[]);
+    assert!(!ready(&probe, critical()), "it runs, and says itself that it is not ready");
+    // Not the kubelet's words, or of something else: a readiness gate, a node that is lost.
+    for reason in ["", "ReadinessGatesNotReady"] {
+        assert!(!ready(&half_ready(reason, &["helper"], &["helper"]), critical()), "{reason:?}");
+    }
+}

@@ -225,6 +225,9 @@ pub struct Condition {
 pub struct ContainerStatus {
     /// Its name.
     pub name: String,
+    /// Whether it passes its readiness probe. True for ever on a dead node: never looked at but to tell whose fault it is that the
+    /// pod is not ready.
+    pub ready: bool,
     /// Its state now.
     #[serde(deserialize_with = "or_default")]
     pub state: ContainerState,

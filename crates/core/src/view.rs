@@ -45,7 +45,8 @@ pub struct MemberView {
     pub node: Option<Arc<str>>,
     /// `status.phase`.
     pub phase: Phase,
-    /// The pod condition Ready (never `containerStatuses[].ready`, which stays true on a dead node).
+    /// The pod condition Ready (never `containerStatuses[].ready`, which stays true on a dead node); where critical containers are
+    /// named, also if it is False only because others ended.
     pub ready: bool,
     /// Whether that condition gives a reason. The kubelet always does where it says False; the node controller, which says it in
     /// the kubelet's place, leaves the reason as it was: empty, if the pod was ready before.

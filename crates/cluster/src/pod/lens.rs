@@ -1,6 +1,6 @@
 //! How a group looks at pods, and what it sees: members.
 
-use super::{OwnerKind, PodLite, Times};
+use super::{Ended, OwnerKind, PodLite, Times};
 use crate::api::{CriticalContainers, Selector};
 use hotstandby_core::view::MemberView;
 use std::collections::{BTreeMap, HashMap};
@@ -61,7 +61,7 @@ pub fn to_member_view(pod: &PodLite, lens: &Lens) -> MemberView {
         ips: pod.ips(),
         node: pod.node.clone(),
         phase: pod.phase,
-        ready: pod.ready,
+        ready: pod.ready || only_helpers_ended(pod, &lens.critical),
         ready_said: pod.ready_said,
         ready_turned_ms: Times::get(pod.times.ready_turned),
         terminating: pod.terminating,
@@ -83,16 +83,25 @@ fn led_labels(pod: &PodLite, led: &[Arc<str>]) -> BTreeMap<Arc<str>, Arc<str>> {
     led.iter().filter_map(|key| Some((key.clone(), pod.template.labels.shared(key)?.clone()))).collect()
 }
 
+/// Whether it is not ready only because containers ended that are not critical, where some are: then they may.
+fn only_helpers_ended(pod: &PodLite, critical: &CriticalContainers) -> bool {
+    let unready = pod.unready_by_end();
+    !critical.is_empty()
+        && !unready.is_empty()
+        && !ends_of(pod, critical).any(|end| unready.contains(&end.container))
+}
+
+/// The ends of its critical containers.
+fn ends_of<'a>(pod: &'a PodLite, critical: &'a CriticalContainers) -> impl Iterator<Item = &'a Ended> {
+    pod.ended().iter().filter(|end| {
+        critical.contains(&end.container, end.env.iter().map(|(key, value)| (&**key, &**value)))
+    })
+}
+
 /// The newest end of a critical container, by the kubelet's clock; ties go to the later in the pod.
 fn critical_terminated(pod: &PodLite, critical: &CriticalContainers) -> Option<Arc<str>> {
     if critical.is_empty() {
         return None;
     }
-    pod.ended()
-        .iter()
-        .filter(|end| {
-            critical.contains(&end.container, end.env.iter().map(|(key, value)| (&**key, &**value)))
-        })
-        .max_by_key(|end| end.finished_ms)
-        .map(|end| end.instance.clone())
+    ends_of(pod, critical).max_by_key(|end| end.finished_ms).map(|end| end.instance.clone())
 }
