@@ -79,8 +79,12 @@ fn test(args: &Args) -> Result<ExitCode> {
     drop(runtime);
     let Tally { passed, failed } = tally;
     println!("end-to-end tests: {:.0} s", start.elapsed().as_secs_f64());
-    println!("{passed} passed, {failed} failed");
-    Ok(ExitCode::from(u8::from(failed > 0)))
+    // Once more at the end: whoever sees only the last lines sees what to look for.
+    for (name, why) in &failed {
+        println!("FAIL {name}: {why}");
+    }
+    println!("{passed} passed, {} failed", failed.len());
+    Ok(ExitCode::from(u8::from(!failed.is_empty())))
 }
 
 /// The tests whose names contain one of the words, or all; of those that wait, those whose names begin so.

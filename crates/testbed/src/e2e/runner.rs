@@ -27,35 +27,36 @@ pub(crate) struct Fear {
     pub(crate) run: for<'t> fn(&'t mut Trial) -> LocalBoxFuture<'t, Result<()>>,
 }
 
-/// How many tests passed and failed.
-#[derive(Debug, Default, Clone, Copy)]
+/// How many tests passed, and which failed.
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Tally {
     /// Passed.
     pub(crate) passed: usize,
-    /// Failed.
-    pub(crate) failed: usize,
+    /// Failed, each with its reason.
+    pub(crate) failed: Vec<(&'static str, String)>,
 }
 
 /// Runs them all.
 pub(crate) async fn run(env: &Arc<Env>, fears: &[Fear], verbose: bool) -> Tally {
     let mut tally = Tally::default();
     for fear in fears {
-        if one(env, fear, verbose).await {
-            tally.passed += 1;
-        } else {
-            tally.failed += 1;
+        match one(env, fear, verbose).await {
+            Ok(()) => tally.passed += 1,
+            Err(why) => tally.failed.push((fear.name, why)),
         }
     }
     tally
 }
 
-async fn one(env: &Arc<Env>, fear: &Fear, verbose: bool) -> bool {
+/// Runs one and tells how it ended; if it failed, why in a line.
+async fn one(env: &Arc<Env>, fear: &Fear, verbose: bool) -> Result<(), String> {
     let start = Instant::now();
     let mut trial = match Trial::begin(env.clone(), fear.name).await {
         Ok(trial) => trial,
         Err(error) => {
-            println!("FAIL {:<38} could not begin: {error:#}", fear.name);
-            return false;
+            let why = format!("could not begin: {error:#}");
+            println!("FAIL {:<38} {why}", fear.name);
+            return Err(why);
         }
     };
     let outcome = guarded(&mut trial, fear).await;
@@ -76,10 +77,11 @@ async fn one(env: &Arc<Env>, fear: &Fear, verbose: bool) -> bool {
     }
     trial.end_client();
     if let Err(error) = tidy(&trial).await {
-        println!("FAIL {:<38} left a mess: {error:#}", fear.name);
-        return false;
+        let why = format!("left a mess: {error:#}");
+        println!("FAIL {:<38} {why}", fear.name);
+        return Err(why);
     }
-    outcome.is_ok()
+    outcome.map_err(|error| format!("{error:#}"))
 }
 
 /// Runs a test with a limit; a panic in it is a failure like another.

@@ -52,12 +52,12 @@ pub(super) async fn bad_spec(trial: &mut Trial) -> Result<()> {
     ensure!(refused.is_err(), "a group without Services was accepted");
 
     // What this version cannot do yet is refused by name.
-    Scene::default().spec(&json!({"oldActive": "Delete"})).create(trial).await?;
+    Scene::default().spec(&json!({"adoptService": true})).create(trial).await?;
     let message = trial.condition("Accepted", "False", "InvalidSpec", PATIENT).await?;
-    ensure!(message.contains("spec.oldActive") && message.contains("remove"), "the message is: {message}");
+    ensure!(message.contains("spec.adoptService") && message.contains("remove"), "the message is: {message}");
     let told = |world: &World| events(world, "InvalidSpec").pop();
     let event = trial.dog.wait(PATIENT, "an Event", told).await?;
-    ensure!(text(&event, "/note").contains("spec.oldActive"), "the Event says: {}", text(&event, "/note"));
+    ensure!(text(&event, "/note").contains("spec.adoptService"), "the Event says: {}", text(&event, "/note"));
     // All pods are ready: if anything were to be written it would have been.
     let ready = |world: &World| {
         (world.all(Kind::Pod).filter(|pod| condition(pod, "Ready").0 == "True").count() == 3).then_some(())
@@ -66,7 +66,7 @@ pub(super) async fn bad_spec(trial: &mut Trial) -> Result<()> {
     nothing_was_written(trial).await?;
 
     // Put right, it works; and it was said once.
-    trial.patch(Kind::ActiveStandby, GROUP, &json!({"spec": {"oldActive": "Keep"}})).await?;
+    trial.patch(Kind::ActiveStandby, GROUP, &json!({"spec": {"adoptService": false}})).await?;
     trial.settled(3).await?;
     let count = events(&trial.dog.world(), "InvalidSpec").len();
     ensure!(count == 1, "{count} Events said the same");
