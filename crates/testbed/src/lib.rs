@@ -28,6 +28,7 @@ pub mod draw;
 pub mod e2e;
 pub mod faults;
 pub mod gatekeeper;
+pub mod held;
 pub mod image;
 pub mod measure;
 pub mod netns;

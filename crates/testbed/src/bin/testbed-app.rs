@@ -5,7 +5,7 @@
 //! - `/ctl?health=exit` ends it with code 3.
 //! - UDP port 10001: prints what it receives. `UDP_LOSE=2` throws the first two away, `UDP_ACK=yes` answers the others.
 //! - `/notices` lists what came there and by POST, one line each: nanoseconds since 1970, `udp` or `http`, and what it said.
-//! - TCP port 7000: says its host name, then echoes.
+//! - TCP port 7000: says its host name, then echoes. With `CLOSE_ON_STANDBY=yes` a notice that it is a standby ends these connections.
 //! - `testbed-app pause` only waits for a signal: the pod sandbox's image.
 //! - `testbed-app tick FILE` notes in a file, shared by all nodes, that it is alive, every 2 ms on the machine's boot clock. A
 //!   command that must not run twice, for the gatekeeper's tests. `CRASH_AFTER` ends it with code 3. It serves only if `PORT` is given.
@@ -79,6 +79,8 @@ struct App {
     health: Shared,
     ready: Shared,
     notices: Mutex<Vec<String>>,
+    /// Connections that a notice ends; `None`: it ends none.
+    held: Option<Mutex<Vec<TcpStream>>>,
 }
 
 /// One HTTP request, as far as anybody here asks.
@@ -118,6 +120,21 @@ impl App {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
+    /// A connection that lasts.
+    fn hold(&self, stream: &TcpStream) {
+        if let (Some(held), Ok(stream)) = (&self.held, stream.try_clone()) {
+            held.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+        }
+    }
+
+    /// Ends all that last, before the notice is acknowledged.
+    fn let_go(&self) {
+        let Some(held) = &self.held else { return };
+        for stream in held.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ended_already = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
     fn mood(shared: &Shared) -> Reply {
         match shared.get() {
             Mood::Good => Reply::Text(200, "good\n".to_owned()),
@@ -145,6 +162,9 @@ impl App {
         let Some(request) = read_request(&mut stream)? else { return Ok(()) };
         if let Some(notice) = &request.notice {
             self.note(&format!("http {} {notice}", request.target));
+            if notice.starts_with("role=standby ") {
+                self.let_go();
+            }
             return stream.write_all(response(200, "noted\n").as_bytes());
         }
         match self.reply(&request.target) {
@@ -244,11 +264,12 @@ fn note_datagrams(app: &App) {
     }
 }
 
-fn echo(host: String) {
+fn echo(app: Arc<App>) {
     let Ok(listener) = TcpListener::bind("0.0.0.0:7000") else { return };
     accept(&listener, move |mut stream| {
-        let greeted =
-            stream.set_nodelay(true).and_then(|()| stream.write_all(format!("{host}\n").as_bytes()));
+        app.hold(&stream);
+        let greeting = format!("{}\n", app.host);
+        let greeted = stream.set_nodelay(true).and_then(|()| stream.write_all(greeting.as_bytes()));
         if let (Ok(()), Ok(mut reader)) = (greeted, stream.try_clone()) {
             let _closed = io::copy(&mut reader, &mut stream);
         }
@@ -314,12 +335,13 @@ fn serve(port: &str) -> io::Result<()> {
         health: Shared::default(),
         ready: Shared::default(),
         notices: Mutex::default(),
+        held: std::env::var_os("CLOSE_ON_STANDBY").map(|_| Mutex::default()),
     });
     let listener = TcpListener::bind(format!("0.0.0.0:{port}"))?;
     let hearer = app.clone();
     spawn(move || note_datagrams(&hearer));
-    let host = app.host.clone();
-    spawn(move || echo(host));
+    let holder = app.clone();
+    spawn(move || echo(holder));
     say(&format!("serving {} on port {port}", app.host));
     spawn(move || {
         accept(&listener, move |stream| {
@@ -373,6 +395,7 @@ mod tests {
             health: Shared::default(),
             ready: Shared::default(),
             notices: Mutex::default(),
+            held: None,
         }
     }
 

@@ -206,6 +206,14 @@ impl Env {
         self.apply(&policies_file()).await.map(|_| ())
     }
 
+    /// Grants hotstandby rights beyond its own, by the YAML that users apply.
+    pub async fn grant(&self, with: &[&str]) -> Result<()> {
+        for with in with {
+            self.apply(&workspace_root().join(format!("deploy/with-{with}.yaml"))).await?;
+        }
+        Ok(())
+    }
+
     /// Runs kubectl as administrator.
     pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(self.cluster.program("kubectl"));

@@ -16,7 +16,6 @@ use super::wait::until;
 use super::watchdog::{World, pod_ip};
 use crate::dns::{self, Answer};
 use crate::old::{Old, System};
-use crate::paths::workspace_root;
 
 /// A label.
 pub type Label = (&'static str, &'static str);
@@ -133,9 +132,9 @@ impl Users {
         world.picked(&[self.app, self.active]).into_iter().map(as_active).collect()
     }
 
-    /// How often a label of its pods or its Service's selector was changed after a version: what two controllers that fight
+    /// Each change of a label of its pods or of its Service's selector after a version, in words: what two controllers that fight
     /// do without end.
-    pub fn role_changes(&self, world: &World, version: u64) -> usize {
+    pub fn role_changes(&self, world: &World, version: u64) -> Vec<String> {
         let mut records: Vec<_> = world
             .records()
             .iter()
@@ -148,12 +147,14 @@ impl Users {
             .collect();
         records.sort_by_key(|record| record.version);
         let mut last: BTreeMap<&str, &Value> = BTreeMap::new();
-        let mut changes = 0;
+        let mut changes = Vec::new();
         for record in records {
             let pointer = if record.kind == Kind::Pod { "/metadata/labels" } else { "/spec/selector" };
             let now = record.object.pointer(pointer).unwrap_or(&Value::Null);
             let before = last.insert(uid_of(&record.object), now);
-            changes += usize::from(record.version > version && before.is_some_and(|before| before != now));
+            if let Some(before) = before.filter(|before| record.version > version && *before != now) {
+                changes.push(format!("{} {}: {before} → {now}", record.kind.name(), name_of(&record.object)));
+            }
         }
         changes
     }
@@ -254,10 +255,7 @@ impl Trial {
 
     /// Grants hotstandby what a user's group needs beyond its own rights, by the YAML users apply.
     pub async fn grant(&self, users: &Users) -> Result<()> {
-        for with in users.with {
-            self.env.apply(&workspace_root().join("deploy").join(format!("with-{with}.yaml"))).await?;
-        }
-        Ok(())
+        self.env.grant(users.with).await
     }
 
     /// Lets hotstandby take over as its user would: with what has to be added, and nothing else. Waits until the Service leads

@@ -13,7 +13,7 @@ pub mod judge;
 pub mod led;
 pub mod migration;
 pub mod objects;
-mod runner;
+pub(crate) mod runner;
 pub mod scene;
 mod timeline;
 pub mod trial;

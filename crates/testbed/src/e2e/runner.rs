@@ -110,7 +110,7 @@ async fn judged(trial: &Trial, outcome: Result<()>) -> (Vec<Violation>, Result<(
 }
 
 /// Removes the test's objects and undoes its faults, so that the next one finds the cluster whole.
-async fn tidy(trial: &Trial) -> Result<()> {
+pub(crate) async fn tidy(trial: &Trial) -> Result<()> {
     let env = &trial.env;
     env.heal().await?;
     // The groups first: were the pods to go first, the seats would move from one dying pod to the next.

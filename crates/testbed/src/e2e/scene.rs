@@ -16,6 +16,9 @@ pub const GROUP: &str = "web";
 /// The Service of every test.
 pub const SERVICE: &str = "web-active";
 
+/// The Service's port on which connections last.
+pub const ECHO_PORT: u16 = 7000;
+
 /// What to put on the cluster.
 #[derive(Debug, Clone)]
 pub struct Scene {
@@ -62,8 +65,47 @@ impl Scene {
 
     /// Serves on for so long after SIGTERM.
     #[must_use]
-    pub fn linger(mut self, linger: &str) -> Self {
-        self.env.push(("LINGER".to_owned(), linger.to_owned()));
+    pub fn linger(self, linger: &str) -> Self {
+        self.env("LINGER", linger)
+    }
+
+    /// Gives the app a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Led by the Service's selector, which is made to name the active: needs the rights of `--with selector-pointer`.
+    #[must_use]
+    pub fn by_pointer(self) -> Self {
+        self.selecting(&json!({"app": GROUP}))
+            .spec(&json!({"traffic": {"services": [{"name": SERVICE, "mode": "SelectorPointer"}]}}))
+    }
+
+    /// Led by a label of the pods, which the Service's selector asks for: needs the rights of `--with role-labels`.
+    #[must_use]
+    pub fn by_label(self) -> Self {
+        self.selecting(&json!({"app": GROUP, "role": "active"})).spec(&json!({"roleLabel": {"key": "role"}}))
+    }
+
+    fn selecting(mut self, selector: &Value) -> Self {
+        for service in &mut self.services {
+            merge(service, &json!({"spec": {"selector": selector}}));
+        }
+        self
+    }
+
+    /// With the port on which the app keeps connections open.
+    #[must_use]
+    pub fn with_echo(mut self) -> Self {
+        let ports = json!([
+            {"name": "http", "port": 80, "targetPort": "http"},
+            {"name": "echo", "port": ECHO_PORT, "targetPort": "echo"},
+        ]);
+        for service in &mut self.services {
+            merge(service, &json!({"spec": {"ports": ports}}));
+        }
         self
     }
 
@@ -100,6 +142,11 @@ impl Scene {
     /// The group's object.
     pub fn group(&self) -> Value {
         Kind::ActiveStandby.object(GROUP, &json!({"spec": self.spec}))
+    }
+
+    /// The Services.
+    pub fn service_objects(&self) -> &[Value] {
+        &self.services
     }
 
     /// The Deployment or StatefulSet.

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum as _};
+use clap::Parser;
 
-use super::keeper::KeeperCounts;
 use super::keeper_row::KeeperRow;
+use super::lasting::LastingRow;
+use super::moves::MoveRow;
 use super::row::Row;
 use super::schedule::Counts;
 
@@ -40,16 +41,41 @@ pub(super) struct Args {
     pub(super) from: Vec<PathBuf>,
 }
 
-/// A row of either kind: seen by clients, or noted by a command behind the gatekeeper.
+/// A row of any kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pick {
     Seen(Row),
+    Lasting(LastingRow),
+    Move(MoveRow),
     Keeper(KeeperRow),
+}
+
+/// How many trials of which rows, in the order of the rows where they run one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Failovers and planned moves.
+    pub(super) seen: Counts,
+    /// Connections that last.
+    pub(super) lasting: Vec<(LastingRow, usize)>,
+    /// Users' manifests.
+    pub(super) moves: Vec<(MoveRow, usize)>,
+    /// The gatekeeper.
+    pub(super) keepers: Vec<(KeeperRow, usize)>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub(super) fn is_empty(&self) -> bool {
+        self.seen.values().all(|count| *count == 0)
+            && self.lasting.is_empty()
+            && self.moves.is_empty()
+            && self.keepers.is_empty()
+    }
 }
 
 impl Args {
     /// How many trials of each row.
-    pub(super) fn counts(&self) -> Counts {
+    fn counts(&self) -> Counts {
         let seen = |pick: &Pick| matches!(pick, Pick::Seen(_));
         if !self.only.is_empty() && !self.only.iter().any(seen) {
             return Counts::new();
@@ -61,7 +87,7 @@ impl Args {
             Row::ALL.into_iter().filter(|row| chosen(*row)).map(|row| (row, usual(row))).collect();
         let given = self.trials.iter().filter_map(|(pick, count)| match pick {
             Pick::Seen(row) => Some((*row, *count)),
-            Pick::Keeper(_) => None,
+            _ => None,
         });
         counts.extend(given.filter(|(row, _)| chosen(*row)));
         // A few trials need no more of the floor.
@@ -76,23 +102,45 @@ impl Args {
         counts
     }
 
-    /// How many trials of each row of the gatekeeper.
-    pub(super) fn keeper_counts(&self) -> KeeperCounts {
-        let chosen = |row: KeeperRow| self.only.is_empty() || self.only.contains(&Pick::Keeper(row));
-        let usual = |row: KeeperRow| if self.quick { row.quick_trials() } else { row.usual_trials() };
-        let given = |row: KeeperRow| {
-            let last = self.trials.iter().rev().find(|(pick, _)| *pick == Pick::Keeper(row));
-            last.map_or_else(|| usual(row), |(_, count)| *count)
+    /// How many trials of all rows, of each kind.
+    pub(super) fn plan(&self) -> Plan {
+        let counted = |pick: Pick, usual: usize, quick: usize| {
+            let chosen = self.only.is_empty() || self.only.contains(&pick);
+            let given = self.trials.iter().rev().find(|(of, _)| *of == pick).map(|(_, count)| *count);
+            chosen.then(|| given.unwrap_or(if self.quick { quick } else { usual })).filter(|count| *count > 0)
         };
-        KeeperRow::ALL.into_iter().filter(|row| chosen(*row)).map(|row| (row, given(row))).collect()
+        let keepers = KeeperRow::ALL.into_iter().filter_map(|row| {
+            Some((row, counted(Pick::Keeper(row), row.usual_trials(), row.quick_trials())?))
+        });
+        let lasting = LastingRow::ALL
+            .into_iter()
+            .filter_map(|row| Some((row, counted(Pick::Lasting(row), row.usual_trials(), 1)?)));
+        let moves = MoveRow::all()
+            .into_iter()
+            .filter_map(|row| Some((row, counted(Pick::Move(row), row.usual_trials(), 1)?)));
+        Plan {
+            seen: self.counts(),
+            lasting: lasting.collect(),
+            moves: moves.collect(),
+            keepers: keepers.collect(),
+        }
     }
 }
 
+/// All rows by their names.
+fn picks() -> impl Iterator<Item = (String, Pick)> {
+    let seen = Row::ALL.into_iter().map(|row| (row.key().to_owned(), Pick::Seen(row)));
+    let lasting = LastingRow::ALL.into_iter().map(|row| (row.key().to_owned(), Pick::Lasting(row)));
+    let moves = MoveRow::all().into_iter().map(|row| (row.key(), Pick::Move(row)));
+    let keepers = KeeperRow::ALL.into_iter().map(|row| (row.key().to_owned(), Pick::Keeper(row)));
+    seen.chain(lasting).chain(moves).chain(keepers)
+}
+
 fn pick(text: &str) -> Result<Pick, String> {
-    let seen = Row::from_str(text, false).map(Pick::Seen);
-    seen.or_else(|_| KeeperRow::from_str(text, false).map(Pick::Keeper)).map_err(|_| {
-        let rows = Row::ALL.map(Row::key).into_iter().chain(KeeperRow::ALL.map(KeeperRow::key));
-        format!("there is no row '{text}': there are {}", rows.collect::<Vec<_>>().join(", "))
+    let found = picks().find(|(name, _)| name == text).map(|(_, pick)| pick);
+    found.ok_or_else(|| {
+        let names: Vec<String> = picks().map(|(name, _)| name).collect();
+        format!("there is no row '{text}': there are {}", names.join(", "))
     })
 }
 
@@ -128,15 +176,21 @@ mod tests {
     fn rows_of_the_gatekeeper_need_no_floor() {
         let args = ["measure", "--only", "await-crash", "--trials", "await-crash=2,killed=3"];
         let args = Args::try_parse_from(args).unwrap();
-        assert_eq!(args.keeper_counts(), KeeperCounts::from([(KeeperRow::AwaitCrash, 2)]));
-        assert!(args.counts().is_empty());
-        assert!(Args::try_parse_from(["measure", "--only", "killed"]).unwrap().keeper_counts().is_empty());
+        assert_eq!(args.plan().keepers, [(KeeperRow::AwaitCrash, 2)]);
+        assert!(args.plan().seen.is_empty() && args.plan().moves.is_empty());
+        let args = Args::try_parse_from(["measure", "--only", "killed"]).unwrap();
+        assert!(args.plan().keepers.is_empty() && args.plan().lasting.is_empty());
+        let nothing = ["measure", "--only", "await-crash", "--trials", "await-crash=0"];
+        assert!(Args::try_parse_from(nothing).unwrap().plan().is_empty());
     }
 
     #[test]
     fn a_wrong_row_is_answered_with_the_right_ones() {
         let error = trials("kiled=3").unwrap_err();
-        assert!(error.contains("killed") && error.contains("lead-off-fast"), "{error}");
+        assert!(
+            ["killed", "lasting-kept", "move-a-killed-now"].iter().all(|row| error.contains(row)),
+            "{error}"
+        );
         assert!(trials("killed").is_err() && trials("killed=x").is_err());
     }
 }

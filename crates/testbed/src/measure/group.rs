@@ -13,7 +13,7 @@ use super::bench::{Bench, number, slowly};
 use super::record::Stages;
 use crate::e2e::harness::START_LIMIT;
 use crate::e2e::objects::{Kind, Objects, condition, is_ready_pod, items, name_of, text, uid_of};
-use crate::e2e::scene::{GROUP, SERVICE, Scene};
+use crate::e2e::scene::{GROUP, Scene};
 use crate::e2e::trial::Active;
 use crate::e2e::watchdog::pod_ip;
 use crate::faults::Inflicted;
@@ -53,9 +53,8 @@ impl Group {
     pub(super) async fn create(bench: &Arc<Bench>, name: &str, scene: &Scene) -> Result<Self> {
         let objects = &bench.env.objects;
         let namespace = namespace(objects, name).await?;
-        let port = json!({"name": "http", "port": 80, "targetPort": "http"});
-        let service = Kind::Service.object(SERVICE, &json!({"spec": {"ports": [port]}}));
-        let service = objects.create(Kind::Service, &namespace, &service).await?;
+        let service = scene.service_objects().first().context("a scene without a Service")?;
+        let service = objects.create(Kind::Service, &namespace, service).await?;
         let ip = text(&service, "/spec/clusterIP");
         let target = format!("{ip}:80").parse().with_context(|| format!("no address: {ip}"))?;
         objects.create(Kind::Deployment, &namespace, &scene.workload_object()).await?;

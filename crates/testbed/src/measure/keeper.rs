@@ -1,6 +1,5 @@
 //! The gatekeeper's trials: one Deployment for each row, one after the other.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,9 +68,6 @@ pub(super) enum KeeperOutcome {
         reason: String,
     },
 }
-
-/// How many trials of which rows.
-pub(super) type KeeperCounts = BTreeMap<KeeperRow, usize>;
 
 /// All trials of one row.
 pub(super) async fn row(env: &Arc<Env>, row: KeeperRow, trials: usize) -> Result<Vec<KeeperSample>> {

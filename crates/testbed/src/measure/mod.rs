@@ -13,6 +13,8 @@ mod inside;
 mod keeper;
 mod keeper_report;
 mod keeper_row;
+mod lasting;
+mod moves;
 mod power;
 mod record;
 mod report;
@@ -36,11 +38,10 @@ use crate::e2e::harness::{self, Env, Which};
 use crate::paths::{CONTROL_PLANE, workspace_root};
 use crate::progress::{Progress, exit_code, require_root};
 use crate::{Cluster, ClusterConfig, image};
-use args::Args;
+use args::{Args, Plan};
 use bench::Bench;
 use floor::Floor;
 use inside::{Hands, Inside};
-use keeper::KeeperCounts;
 use power::Power;
 use record::{Conditions, Outcome, Run, Sample};
 use row::Row;
@@ -81,18 +82,13 @@ fn read(path: &Path) -> Result<Run> {
 
 fn measure(args: &Args) -> Result<Run> {
     require_root()?;
-    let counts = args.counts();
-    let keepers = args.keeper_counts();
-    let all_counts = counts.values().chain(keepers.values());
-    ensure!(
-        all_counts.copied().any(|count| count > 0),
-        "there is nothing to measure: all rows have 0 trials"
-    );
+    let plan = args.plan();
+    ensure!(!plan.is_empty(), "there is nothing to measure: all rows have 0 trials");
     let load_before = conditions::load();
     // Kept here, so that it ends after everything that uses it.
     let (_owned, which) = cluster(args)?;
     let prepared = harness::prepare(&which)?;
-    if !keepers.is_empty() {
+    if !plan.keepers.is_empty() {
         crate::gatekeeper::build()?;
     }
     let cluster = prepared.cluster();
@@ -101,7 +97,7 @@ fn measure(args: &Args) -> Result<Run> {
     let hands = inside.hands();
     let run = runtime.block_on(async move {
         let env = Env::install(prepared).await?;
-        all(env, hands, &counts, &keepers, load_before).await
+        all(env, hands, &plan, load_before).await
     });
     drop(runtime);
     drop(inside);
@@ -122,23 +118,25 @@ fn cluster(args: &Args) -> Result<(Option<Cluster>, Which)> {
     Ok((Some(own), Which::Existing(args.name.clone())))
 }
 
-async fn all(
-    env: Arc<Env>,
-    hands: Hands,
-    counts: &Counts,
-    keepers: &KeeperCounts,
-    load_before: String,
-) -> Result<Run> {
+async fn all(env: Arc<Env>, hands: Hands, plan: &Plan, load_before: String) -> Result<Run> {
     let start = Instant::now();
     let conditions = Conditions::before(&env, load_before).await?;
     let mut log = Log { path: file(&conditions)?, run: Run { conditions, ..Run::default() }, start, env };
     let bench = Bench::start(log.env.clone(), hands).await?;
     let floor = Floor::create(&bench).await?;
-    let (whole, floors_in_cuts) = schedule::share_floor(counts);
+    let (whole, floors_in_cuts) = schedule::share_floor(&plan.seen);
     whole_nodes(&bench, &floor, &whole, &mut log).await?;
-    power_cuts(&bench, &floor, &schedule::cuts(counts), floors_in_cuts, &mut log).await?;
+    power_cuts(&bench, &floor, &schedule::cuts(&plan.seen), floors_in_cuts, &mut log).await?;
     floor.remove().await?;
-    for (row, trials) in keepers.iter().filter(|(_, trials)| **trials > 0) {
+    for (row, trials) in &plan.lasting {
+        log.run.lasting.extend(lasting::row(&bench, *row, *trials).await?);
+        log.save()?;
+    }
+    for (row, trials) in &plan.moves {
+        log.run.moves.extend(moves::row(&log.env, *row, *trials).await?);
+        log.save()?;
+    }
+    for (row, trials) in &plan.keepers {
         let samples = keeper::row(&log.env, *row, *trials).await?;
         log.run.gatekeeper.extend(samples);
         log.save()?;

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::keeper::KeeperSample;
+use super::lasting::LastingSample;
+use super::moves::MoveSample;
 use super::row::Row;
 
 /// The parts of a gap, in their order. What a stage holds is told in [`Stages`].
@@ -18,6 +20,12 @@ pub(super) struct Run {
     /// Every trial of the gatekeeper; runs before there was one have none.
     #[serde(default)]
     pub(super) gatekeeper: Vec<KeeperSample>,
+    /// Every trial of connections that last.
+    #[serde(default)]
+    pub(super) lasting: Vec<LastingSample>,
+    /// Every trial of users' manifests.
+    #[serde(default)]
+    pub(super) moves: Vec<MoveSample>,
     /// Conditions of further runs whose samples were put to these.
     #[serde(default)]
     pub(super) further: Vec<Conditions>,
@@ -28,6 +36,8 @@ impl Run {
     pub(super) fn with(mut self, other: Self) -> Self {
         self.samples.extend(other.samples);
         self.gatekeeper.extend(other.gatekeeper);
+        self.lasting.extend(other.lasting);
+        self.moves.extend(other.moves);
         self.further.push(other.conditions);
         self.further.extend(other.further);
         self
@@ -184,6 +194,8 @@ pub(super) mod tests {
                 row: KeeperRow::AwaitCrash,
                 outcome: KeeperOutcome::Gap { ms: 2.5 },
             }],
+            lasting: Vec::new(),
+            moves: Vec::new(),
             further: vec![Conditions { cores: 4, ..Conditions::default() }],
         };
         let text = serde_json::to_string(&run).unwrap();

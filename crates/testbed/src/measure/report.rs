@@ -4,10 +4,10 @@
 use std::fmt::Write as _;
 
 use super::goals::{judge, ms};
-use super::keeper_report;
 use super::record::{Conditions, Run, STAGES};
 use super::row::Row;
 use super::stats::Summary;
+use super::{keeper_report, lasting, moves};
 
 /// Lines of a table, padded so that they read well as plain text too.
 pub(super) struct Table {
@@ -73,6 +73,11 @@ pub(super) fn plain(run: &Run) -> String {
     if !run.gatekeeper.is_empty() {
         text.push('\n');
         text.push_str(&keeper_report::tables(&run.gatekeeper));
+    }
+    for table in [lasting::table(&run.lasting), moves::table(&run.moves)] {
+        if !table.is_empty() {
+            let _written = write!(text, "\n{table}");
+        }
     }
     text
 }
@@ -180,6 +185,8 @@ pub(super) fn document(run: &Run) -> String {
     text.push_str("\n## Where the time goes\n\nMilliseconds, p50 / p99 of each stage by itself.\n\n");
     text.push_str(&stages(&rows));
     text.push_str(STAGE_WORDS);
+    text.push_str(&lasting::section(&run.lasting));
+    text.push_str(&moves::section(&run.moves));
     text.push_str(&keeper_report::section(&run.gatekeeper));
     text.push_str("\n## Invalid trials\n\n");
     let invalid = invalid(&rows);

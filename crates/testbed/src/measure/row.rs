@@ -25,6 +25,14 @@ pub(super) enum Row {
     DeleteLinger,
     /// The active's health page hangs.
     Hang,
+    /// The active's process is killed, led by the selector pointer.
+    PointerKilled,
+    /// A planned move by annotation, led by the selector pointer.
+    PointerSwitchover,
+    /// The active's process is killed, led by role labels.
+    LabelKilled,
+    /// A planned move by annotation, led by role labels.
+    LabelSwitchover,
     /// The active's node loses power, default timing.
     NodeOff,
     /// The same with fast timing.
@@ -62,7 +70,7 @@ impl Goal {
 
 impl Row {
     /// All of them, in the table's order.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Floor,
         Self::FloorKill,
         Self::Killed,
@@ -71,6 +79,10 @@ impl Row {
         Self::Delete,
         Self::DeleteLinger,
         Self::Hang,
+        Self::PointerKilled,
+        Self::PointerSwitchover,
+        Self::LabelKilled,
+        Self::LabelSwitchover,
         Self::NodeOff,
         Self::NodeOffFast,
         Self::LeadOff,
@@ -88,6 +100,10 @@ impl Row {
             Self::Delete => "delete",
             Self::DeleteLinger => "delete-linger",
             Self::Hang => "hang",
+            Self::PointerKilled => "pointer-killed",
+            Self::PointerSwitchover => "pointer-switchover",
+            Self::LabelKilled => "label-killed",
+            Self::LabelSwitchover => "label-switchover",
             Self::NodeOff => "node-off",
             Self::NodeOffFast => "node-off-fast",
             Self::LeadOff => "lead-off",
@@ -106,6 +122,10 @@ impl Row {
             Self::Delete => "active deleted, app ends at once",
             Self::DeleteLinger => "active deleted, app accepts for 1.1 s more",
             Self::Hang => "health page hangs, 3 × 100 ms",
+            Self::PointerKilled => "process killed, selector pointer",
+            Self::PointerSwitchover => "switchover, by annotation, selector pointer",
+            Self::LabelKilled => "process killed, role labels",
+            Self::LabelSwitchover => "switchover, by annotation, role labels",
             Self::NodeOff => "node powered off, default timing",
             Self::NodeOffFast => "node powered off, fast timing",
             Self::LeadOff => "node of active and lead off, default timing",
@@ -149,6 +169,18 @@ impl Row {
                 "The active's `/health` stops answering while `/` goes on, from just before the app is told. HTTP probe, \
                  period 100 ms, timeout 100 ms, threshold 3; faults are spread evenly over the period"
             }
+            Self::PointerKilled => {
+                "Like process killed, but the Service has a selector, which is made to name the active \
+                 (`mode: SelectorPointer`): one patch of the Service, then Kubernetes' own endpoint controller writes the slice. Both \
+                 are in the stages traffic and platform"
+            }
+            Self::PointerSwitchover => "Like the switchover by annotation, led by the selector pointer",
+            Self::LabelKilled => {
+                "Like process killed, but the Service's selector asks for `role: active` (`roleLabel`): the label is taken from the \
+                 old one and given to the new one, so that Kubernetes' endpoint controller writes the slice twice and kube-proxy's \
+                 second lies in between"
+            }
+            Self::LabelSwitchover => "Like the switchover by annotation, led by role labels",
             Self::NodeOff => {
                 "Link and all processes of the active's node die, where no replica of hotstandby runs, from just before. \
                  Period 1 s, timeout 500 ms, threshold 3 (the defaults), TCP probe; faults are spread evenly over the \
@@ -165,13 +197,14 @@ impl Row {
     /// What is aimed at.
     pub(super) fn goals(self) -> &'static [Goal] {
         match self {
-            Self::Floor | Self::FloorKill => &[],
+            Self::Floor | Self::FloorKill | Self::LabelKilled | Self::LabelSwitchover => &[],
             Self::Killed => &[Goal::P50(60.0), Goal::P99(150.0), Goal::Floor(1.5)],
             Self::Switchover => &[Goal::P99(100.0), Goal::NoneFailed, Goal::Floor(1.5)],
             Self::SwitchoverCli => &[Goal::P99(100.0), Goal::NoneFailed],
             Self::Delete => &[Goal::P99(100.0)],
             Self::DeleteLinger => &[Goal::NoneFailed],
             Self::Hang => &[Goal::P99(500.0)],
+            Self::PointerKilled | Self::PointerSwitchover => &[Goal::Floor(1.5)],
             Self::NodeOff => &[Goal::P99(4000.0)],
             Self::NodeOffFast => &[Goal::P99(1000.0)],
             Self::LeadOff => &[Goal::P99(4200.0)],
@@ -179,13 +212,22 @@ impl Row {
         }
     }
 
-    /// How often, if nothing else is said: chosen so that all of it takes some 25 minutes.
+    /// How often, if nothing else is said: chosen so that all of it takes some 35 minutes.
     pub(super) fn usual_trials(self) -> usize {
         match self {
             Self::Killed | Self::Switchover => 100,
             Self::Floor => 80,
-            Self::FloorKill | Self::Delete | Self::DeleteLinger | Self::Hang => 30,
-            Self::SwitchoverCli | Self::NodeOff | Self::NodeOffFast => 20,
+            Self::FloorKill
+            | Self::Delete
+            | Self::DeleteLinger
+            | Self::Hang
+            | Self::PointerKilled
+            | Self::PointerSwitchover => 30,
+            Self::LabelKilled
+            | Self::LabelSwitchover
+            | Self::SwitchoverCli
+            | Self::NodeOff
+            | Self::NodeOffFast => 20,
             Self::LeadOff | Self::LeadOffFast => 10,
         }
     }
@@ -199,7 +241,11 @@ impl Row {
             | Self::SwitchoverCli
             | Self::Delete
             | Self::DeleteLinger
-            | Self::Hang => 2,
+            | Self::Hang
+            | Self::PointerKilled
+            | Self::PointerSwitchover
+            | Self::LabelKilled
+            | Self::LabelSwitchover => 2,
             Self::NodeOff | Self::NodeOffFast | Self::LeadOff | Self::LeadOffFast => 1,
         }
     }

@@ -25,6 +25,8 @@ use crate::paths::CONTROL_PLANE;
 
 /// Groups of default timing, used in turns, so that none changes too often.
 const POOL: usize = 3;
+/// The same, for rows with fewer trials.
+const PAIR: usize = 2;
 /// How long all pods must have been ready before a trial.
 const STEADY: Duration = Duration::from_millis(200);
 
@@ -34,6 +36,10 @@ pub(super) struct Trials {
     pool: Vec<Group>,
     linger: Option<Group>,
     hang: Option<Group>,
+    /// Led by the selector pointer.
+    pointers: Vec<Group>,
+    /// Led by role labels.
+    labels: Vec<Group>,
     /// UIDs of pods whose container was killed once.
     killed: Mutex<HashSet<String>>,
 }
@@ -58,12 +64,29 @@ impl Trials {
         } else {
             None
         };
-        Ok(Self { bench: bench.clone(), pool, linger, hang, killed: Mutex::default() })
+        let (mut pointers, mut labels) = (Vec::new(), Vec::new());
+        if wanted(&[Row::PointerKilled, Row::PointerSwitchover]) {
+            bench.env.grant(&["selector-pointer"]).await?;
+            for number in 1..=PAIR {
+                let scene = Scene::default().by_pointer();
+                pointers.push(Group::create(bench, &format!("pointer{number}"), &scene).await?);
+            }
+        }
+        if wanted(&[Row::LabelKilled, Row::LabelSwitchover]) {
+            bench.env.grant(&["role-labels"]).await?;
+            for number in 1..=PAIR {
+                labels.push(
+                    Group::create(bench, &format!("label{number}"), &Scene::default().by_label()).await?,
+                );
+            }
+        }
+        Ok(Self { bench: bench.clone(), pool, linger, hang, pointers, labels, killed: Mutex::default() })
     }
 
     /// Removes them all.
     pub(super) async fn remove(self) -> Result<()> {
-        let groups = self.pool.into_iter().chain(self.linger).chain(self.hang);
+        let led = self.pointers.into_iter().chain(self.labels);
+        let groups = self.pool.into_iter().chain(self.linger).chain(self.hang).chain(led);
         try_join_all(groups.map(Group::remove)).await.map(drop)
     }
 
@@ -85,6 +108,8 @@ impl Trials {
         match row {
             Row::DeleteLinger => self.linger.as_ref(),
             Row::Hang => self.hang.as_ref(),
+            Row::PointerKilled | Row::PointerSwitchover => self.pointers.get(turn % PAIR),
+            Row::LabelKilled | Row::LabelSwitchover => self.labels.get(turn % PAIR),
             _ => self.pool.get(turn % POOL),
         }
         .context("no group was made for this row")
@@ -95,8 +120,10 @@ impl Trials {
         let attended = bench.attend(group, &[], number).await?;
         let active = attended.active.clone();
         let outcome = match row {
-            Row::Killed => self.killed(attended, number).await?,
-            Row::Switchover => self.switchover(attended, number).await?,
+            Row::Killed | Row::PointerKilled | Row::LabelKilled => self.killed(row, attended, number).await?,
+            Row::Switchover | Row::PointerSwitchover | Row::LabelSwitchover => {
+                self.switchover(row, attended, number).await?
+            }
             Row::SwitchoverCli => self.switchover_cli(attended, number).await?,
             Row::Hang => self.hang(attended, number).await?,
             _ => self.deleted(row, attended, number).await?,
@@ -112,29 +139,29 @@ impl Trials {
         Ok(())
     }
 
-    async fn killed(&self, attended: Attended<'_>, number: usize) -> Result<Outcome> {
+    async fn killed(&self, row: Row, attended: Attended<'_>, number: usize) -> Result<Outcome> {
         let (env, namespace) = (&self.bench.env, &attended.group.namespace);
         let faults = env.cluster.faults();
         let process =
             faults.find_container(env.objects.client(), namespace, &attended.active.pod, None).await?;
-        self.ready(Row::Killed, number).await?;
+        self.ready(row, number).await?;
         let fault = process.signal(Signal::SIGKILL);
-        Ok(self.bench.conclude(Row::Killed, attended, fault).await)
+        Ok(self.bench.conclude(row, attended, fault).await)
     }
 
-    async fn switchover(&self, attended: Attended<'_>, number: usize) -> Result<Outcome> {
+    async fn switchover(&self, row: Row, attended: Attended<'_>, number: usize) -> Result<Outcome> {
         let to = attended.group.standby(&attended.active, number).await?;
         let request = Group::request(&attended.active, &to.pod);
         let objects = Objects::new(self.bench.hands.client.clone());
         let namespace = attended.group.namespace.clone();
-        self.ready(Row::Switchover, number).await?;
+        self.ready(row, number).await?;
         let work = async move {
             let fault = Inflicted::now();
             objects.patch(Kind::ActiveStandby, &namespace, GROUP, &request).await?;
             Ok(fault)
         };
         let fault = self.bench.hands.run(work).await;
-        Ok(self.bench.conclude(Row::Switchover, attended, fault).await)
+        Ok(self.bench.conclude(row, attended, fault).await)
     }
 
     async fn switchover_cli(&self, attended: Attended<'_>, number: usize) -> Result<Outcome> {
@@ -195,7 +222,7 @@ impl Trials {
         match row {
             // A container is started again at once the first time, and after a back-off the second time: then a
             // new pod takes its place.
-            Row::Killed if !self.first_kill(old) => {
+            Row::Killed | Row::PointerKilled | Row::LabelKilled if !self.first_kill(old) => {
                 let objects = &self.bench.env.objects;
                 objects.delete(Kind::Pod, &group.namespace, &old.pod).await
             }

@@ -94,7 +94,7 @@ pub(super) async fn a_running_old_controller_is_taken_over(trial: &mut Trial) ->
     let version = trial.dog.world().newest_version();
     fault_lasts(LONG).await;
     let changes = A.role_changes(&trial.dog.world(), version);
-    ensure!(changes == 0, "{changes} changes of labels and selectors while nothing happened");
+    ensure!(changes.is_empty(), "changes of labels and selectors while nothing happened: {changes:?}");
     trial.nothing_failed()?;
 
     // The old one labels whom it likes when the active one turns unready: nobody is led there.
@@ -106,7 +106,7 @@ pub(super) async fn a_running_old_controller_is_taken_over(trial: &mut Trial) ->
     let version = trial.dog.world().newest_version();
     fault_lasts(LONG).await;
     let changes = A.role_changes(&trial.dog.world(), version);
-    ensure!(changes <= 4, "{changes} changes of labels and selectors within {LONG:?}");
+    ensure!(changes.len() <= 4, "changes of labels and selectors within {LONG:?}: {changes:?}");
     old.stop()?;
     trial.led_to(&A, PATIENT, "one pod", |_| true).await?;
     trial.moved(1).await

@@ -1,0 +1,113 @@
+//! Connections to the old active outlive a switch, as kube-proxy ends none: what can be had without touching the app, and with it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use super::super::harness::blocking;
+use super::super::objects::{Kind, items, text};
+use super::super::scene::{ECHO_PORT, GROUP, SERVICE, Scene};
+use super::super::trial::{PATIENT, Trial};
+use super::super::wait::{fault_lasts, until};
+use super::super::watchdog::World;
+use crate::held::Held;
+
+/// As long as nothing is to happen.
+const LONG: Duration = Duration::from_secs(3);
+
+/// A connection of a user on some node, to whoever is active.
+async fn hold(trial: &Trial) -> Result<Held> {
+    let target = trial.address(SERVICE, ECHO_PORT).await?;
+    let active = trial.active()?;
+    let node = trial.env.cluster.nodes().into_iter().find(|node| node.name() != active.node);
+    let netns = node.map(|node| node.netns()).unwrap_or_default();
+    let held = blocking(move || Held::open(&netns, target)).await?;
+    ensure!(held.pod() == active.pod, "{} answered, {} is active", held.pod(), active.pod);
+    Ok(held)
+}
+
+async fn another_holds(trial: &Trial, uid: &str) -> Result<()> {
+    let next = |world: &World| world.seat(GROUP).filter(|seat| seat.holder_uid != uid).map(drop);
+    trial.dog.wait(PATIENT, "another pod to hold the seat", next).await
+}
+
+/// Told to `Delete`, hotstandby ends the old active's connections with its pod; told to `Keep`, it ends none.
+pub(super) async fn old_connections_outlive_the_switch(trial: &mut Trial) -> Result<()> {
+    trial.env.grant(&["delete-pods"]).await?;
+    Scene::default().with_echo().deploy(trial).await?;
+    let kept = hold(trial).await?;
+    let first = trial.active()?;
+    trial.cli(&["switchover", GROUP]).await?;
+    another_holds(trial, &first.uid).await?;
+    fault_lasts(LONG).await;
+    ensure!(kept.ended().is_none(), "a switch ended a connection");
+    ensure!(
+        kept.answered_after(Instant::now().checked_sub(LONG / 2).unwrap_or_else(Instant::now)),
+        "it was mute"
+    );
+    drop(kept);
+
+    trial.patch(Kind::ActiveStandby, GROUP, &json!({"spec": {"oldActive": "Delete"}})).await?;
+    let held = hold(trial).await?;
+    let second = trial.active()?;
+    trial.start_client(&[&second.node]).await?;
+    trial.rested().await?;
+    let start = Instant::now();
+    trial.cli(&["switchover", GROUP]).await?;
+    let ended = until(PATIENT, "the old connection to end", async || Ok(held.ended())).await?;
+    trial.note(format!("the old connection ended {:.0?} after the command", ended.duration_since(start)));
+    let gone = |world: &World| world.pod_by_uid(&second.uid).is_none().then_some(());
+    trial.dog.wait(PATIENT, &format!("{} to be deleted", second.pod), gone).await?;
+    ensure!(trial.dog.world().pod_by_uid(&first.uid).is_some(), "a pod was deleted before it was asked for");
+    trial.settled(3).await?;
+    ensure!(
+        trial.active()?.uid != second.uid && hold(trial).await?.pod() != second.pod,
+        "it leads to the old one"
+    );
+    trial.nothing_failed()
+}
+
+/// With `order: Strict` the old active has let go of its connections before the new one is promoted; while it does not answer nobody
+/// is, and its death serves as well.
+pub(super) async fn strict_order_promotes_before_the_old_one_let_go(trial: &mut Trial) -> Result<()> {
+    let notice = json!({"http": {"port": 8080, "path": "/role"}, "roles": ["Active", "Standby"]});
+    let scene = Scene::default().with_echo().env("CLOSE_ON_STANDBY", "yes");
+    scene.spec(&json!({"order": "Strict", "notify": [notice]})).deploy(trial).await?;
+    let (held, old) = (hold(trial).await?, trial.active()?);
+    trial.start_client(&[&old.node]).await?;
+    trial.cli(&["switchover", GROUP]).await?;
+    let ended = until(PATIENT, "the old connection to end", async || Ok(held.ended())).await?;
+    let first = trial
+        .until_seen(PATIENT, "an answer by the new active", |trace| {
+            let mut samples = trace.samples().iter();
+            samples.find(|sample| sample.who().is_some_and(|who| who != old.pod)).map(|sample| sample.end)
+        })
+        .await?;
+    ensure!(ended < first, "the new one answered {:?} before the old connection ended", ended - first);
+    trial.nothing_failed()?;
+    let told = |world: &World| {
+        let members = items(world.find(Kind::ActiveStandby, GROUP)?, "/status/members");
+        let old = members.iter().find(|member| text(member, "/told/uid") == old.uid)?;
+        (text(old, "/told/role") == "standby" && old.pointer("/told/acknowledged") == Some(&json!(true)))
+            .then_some(())
+    };
+    trial.dog.wait(PATIENT, "the old one's acknowledgement to stand in the status", told).await?;
+    trial.settled(3).await?;
+    trial.rested().await?;
+    trial.end_client();
+
+    // It hangs: it may still be at work, so that nobody else is promoted. Then it dies.
+    let active = trial.active()?;
+    let process = trial.process_of(&active.pod).await?;
+    process.signal(Signal::SIGSTOP)?;
+    let request = format!("term={}", active.term);
+    let change = json!({"metadata": {"annotations": {"hotstandby.dev/switchover": request}}});
+    trial.patch(Kind::ActiveStandby, GROUP, &change).await?;
+    fault_lasts(LONG).await;
+    let still = trial.active()?;
+    ensure!(still.uid == active.uid, "{} was promoted beside one that hangs", still.pod);
+    process.signal(Signal::SIGKILL)?;
+    another_holds(trial, &active.uid).await
+}
