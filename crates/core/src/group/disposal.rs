@@ -26,6 +26,10 @@ pub(super) struct Disposal {
 
 /// A member lost the seat.
 pub(super) fn note_left(group: &mut Group, now: Duration, loser: Uid, reason: Reason) {
+    // What is asked for later says nothing of who had left by then.
+    if group.ready_spec().is_none_or(|spec| spec.old_active != OldActive::Delete) {
+        return;
+    }
     group.disposal.left.insert(loser, (reason, now));
 }
 

@@ -11,7 +11,7 @@ use super::super::objects::{Kind, items, text};
 use super::super::scene::{ECHO_PORT, GROUP, SERVICE, Scene};
 use super::super::trial::{PATIENT, Trial};
 use super::super::wait::{fault_lasts, until};
-use super::super::watchdog::World;
+use super::super::watchdog::{World, pod_ip};
 use crate::held::Held;
 
 /// As long as nothing is to happen.
@@ -26,6 +26,13 @@ async fn hold(trial: &Trial) -> Result<Held> {
     let held = blocking(move || Held::open(&netns, target)).await?;
     ensure!(held.pod() == active.pod, "{} answered, {} is active", held.pod(), active.pod);
     Ok(held)
+}
+
+/// Whether the Service's one endpoint is this address.
+fn is_led_to(world: &World, ip: &str) -> bool {
+    let slices = world.slices(SERVICE);
+    let mut endpoints = slices.iter().flat_map(|slice| &slice.endpoints);
+    endpoints.next().is_some_and(|endpoint| endpoint.ip == ip) && endpoints.next().is_none()
 }
 
 async fn another_holds(trial: &Trial, uid: &str) -> Result<()> {
@@ -105,9 +112,14 @@ pub(super) async fn strict_order_promotes_before_the_old_one_let_go(trial: &mut 
     let request = format!("term={}", active.term);
     let change = json!({"metadata": {"annotations": {"hotstandby.dev/switchover": request}}});
     trial.patch(Kind::ActiveStandby, GROUP, &change).await?;
+    trial.condition("Ready", "False", "WaitingForOldActive", PATIENT).await?;
     fault_lasts(LONG).await;
-    let still = trial.active()?;
-    ensure!(still.uid == active.uid, "{} was promoted beside one that hangs", still.pod);
+    // The seat has moved; traffic, and with it the new one's notice, waits.
+    ensure!(is_led_to(&trial.dog.world(), &active.ip), "traffic moved while the old one hangs");
     process.signal(Signal::SIGKILL)?;
-    another_holds(trial, &active.uid).await
+    let moved = |world: &World| {
+        let next = world.seat(GROUP).and_then(|seat| world.pod_by_uid(&seat.holder_uid).map(pod_ip))?;
+        (next != active.ip && is_led_to(world, &next)).then_some(())
+    };
+    trial.dog.wait(PATIENT, "traffic to follow once it is dead", moved).await
 }
