@@ -91,6 +91,7 @@ pub(super) const ALL: &[Fear] = fears![
     old::old_d_makes_two_actives,
     annotated::annotated_service_follows_the_active_until_the_line_goes,
     annotated::annotated_service_with_a_slip_is_left_alone,
+    old_connections::strict_order_promotes_before_the_old_one_let_go,
     quiet::steady_state_is_silent,
     control_plane::api_server_away_and_active_dies,
     control_plane::api_server_away,
@@ -126,6 +127,5 @@ pub(super) const ALL: &[Fear] = fears![
 pub(super) const WAITING: &[Fear] = fears![
     a_annotated::a_running_old_controller_is_taken_over,
     old_connections::old_connections_outlive_the_switch,
-    old_connections::strict_order_promotes_before_the_old_one_let_go,
     await_clocks::await_wall_clock_jumps,
 ];
