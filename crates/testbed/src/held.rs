@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
+use crate::e2e::harness::{Env, blocking};
+use crate::e2e::trial::Active;
 use crate::netns::{in_netns, spawn_in_netns};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -41,6 +43,15 @@ impl Held {
         let (hers, told) = (seen.clone(), stop.clone());
         let thread = spawn_in_netns(netns, move || talk(&stream, &hers, &told))?;
         Ok(Self { pod, seen, stop, thread: Some(thread) })
+    }
+
+    /// Opens it on a node that is not the active's, and checks that the active is at its other end.
+    pub async fn by_active(env: &Env, target: SocketAddr, active: &Active) -> Result<Self> {
+        let node = env.cluster.nodes().into_iter().find(|node| node.name() != active.node);
+        let netns = node.context("no other node is left for the connection")?.netns();
+        let held = blocking(move || Self::open(&netns, target)).await?;
+        ensure!(held.pod() == active.pod, "{} answered, {} is active", held.pod(), active.pod);
+        Ok(held)
     }
 
     /// The pod at its other end.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -14,7 +14,6 @@ use super::goals::ms;
 use super::group::{Group, millis};
 use super::report::Table;
 use super::stats::Spread;
-use crate::e2e::harness::blocking;
 use crate::e2e::objects::Kind;
 use crate::e2e::scene::{ECHO_PORT, GROUP, Scene};
 use crate::e2e::wait::until;
@@ -115,11 +114,8 @@ async fn trial(bench: &Arc<Bench>, group: &Group, number: usize) -> Result<Laste
     bench.calm(STEADY).await?;
     let active = group.settled().await?;
     group.paced().await;
-    let nodes = bench.env.cluster.nodes();
-    let node = nodes.into_iter().find(|node| node.name() != active.node).context("no other node")?;
     let target = SocketAddr::new(group.target.ip(), ECHO_PORT);
-    let held = blocking(move || Held::open(&node.netns(), target)).await?;
-    ensure!(held.pod() == active.pod, "{} answered, {} is active", held.pod(), active.pod);
+    let held = Held::by_active(&bench.env, target, &active).await?;
     let to = group.standby(&active, number).await?;
     let request = Group::request(&active, &to.pod);
     let start = Instant::now();

@@ -212,7 +212,7 @@ impl Row {
         }
     }
 
-    /// How often, if nothing else is said: chosen so that all of it takes some 35 minutes.
+    /// How often, if nothing else is said.
     pub(super) fn usual_trials(self) -> usize {
         match self {
             Self::Killed | Self::Switchover => 100,

@@ -6,7 +6,6 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::super::harness::blocking;
 use super::super::objects::{Kind, items, text};
 use super::super::scene::{ECHO_PORT, GROUP, SERVICE, Scene};
 use super::super::trial::{PATIENT, Trial};
@@ -21,11 +20,7 @@ const LONG: Duration = Duration::from_secs(3);
 async fn hold(trial: &Trial) -> Result<Held> {
     let target = trial.address(SERVICE, ECHO_PORT).await?;
     let active = trial.active()?;
-    let node = trial.env.cluster.nodes().into_iter().find(|node| node.name() != active.node);
-    let netns = node.map(|node| node.netns()).unwrap_or_default();
-    let held = blocking(move || Held::open(&netns, target)).await?;
-    ensure!(held.pod() == active.pod, "{} answered, {} is active", held.pod(), active.pod);
-    Ok(held)
+    Held::by_active(&trial.env, target, &active).await
 }
 
 /// Whether the Service's one endpoint is this address.
