@@ -3,7 +3,7 @@
 use super::decide::{Decision, member_ref};
 use super::pace::Slot;
 use super::slices::Trouble;
-use super::{Group, slices};
+use super::{Group, projected};
 use crate::action::{Action, Ticket};
 use crate::ids::Uid;
 use crate::observation::WriteError;
@@ -16,12 +16,24 @@ use std::time::Duration;
 /// How long after a change the pod that lost the seat is deleted for it: later it is a standby like others.
 const DUE_LASTS: Duration = Duration::from_mins(1);
 
+/// How long traffic must have followed the seat before a pod that still serves is deleted: kube-proxy writes its rules at most once
+/// a second (`minSyncPeriod`, 1 s by default), and an app that ends at once on SIGTERM would refuse what still comes to it.
+const TRAFFIC_LEAVES: Duration = Duration::from_secs(2);
+
 /// Pods to be deleted.
 #[derive(Debug, Default)]
 pub(super) struct Disposal {
     slots: BTreeMap<Uid, Slot>,
-    /// Who lost the seat, why, and when that was seen.
-    left: BTreeMap<Uid, (Reason, Duration)>,
+    /// Who lost the seat.
+    left: BTreeMap<Uid, Loser>,
+    /// Since when traffic follows the seat.
+    followed: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Loser {
+    reason: Reason,
+    seen: Duration,
 }
 
 /// A member lost the seat.
@@ -30,7 +42,8 @@ pub(super) fn note_left(group: &mut Group, now: Duration, loser: Uid, reason: Re
     if group.ready_spec().is_none_or(|spec| spec.old_active != OldActive::Delete) {
         return;
     }
-    group.disposal.left.insert(loser, (reason, now));
+    group.disposal.left.insert(loser, Loser { reason, seen: now });
+    group.disposal.followed = None;
 }
 
 pub(super) fn project(
@@ -40,7 +53,9 @@ pub(super) fn project(
     decision: &Decision,
     actions: &mut Vec<Action>,
 ) {
-    group.disposal.left.retain(|_, (_, at)| now < *at + DUE_LASTS);
+    group.disposal.left.retain(|_, loser| now < loser.seen + DUE_LASTS);
+    let since = follows(group, spec).then(|| group.disposal.followed.unwrap_or(now));
+    group.disposal.followed = since;
     let doomed: Vec<(MemberView, Grace)> = group
         .all_members()
         .filter(|member| !member.terminating && !member.phase.is_finished())
@@ -48,9 +63,14 @@ pub(super) fn project(
         .collect();
     let is_doomed = |uid: &Uid| doomed.iter().any(|(member, _)| member.uid == *uid);
     group.disposal.slots.retain(|uid, _| is_doomed(uid));
+    let left = since.map(|since| since + TRAFFIC_LEAVES);
     let at_once = group.writes_at_once();
     let seat = group.valid_seat().map(|(record, marks)| (record.uid.clone(), marks.term));
     for (member, grace) in doomed {
+        if let Some(at) = left.filter(|at| grace == Grace::Own && now < *at) {
+            group.wake_at(at);
+            continue;
+        }
         let turn = group.disposal.slots.entry(member.uid.clone()).or_default().turn(now, at_once);
         if !group.takes(turn) {
             continue;
@@ -69,7 +89,7 @@ pub(super) fn project(
 /// How long a pod that is deleted may take to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Grace {
-    /// As long as it says itself.
+    /// As long as it says itself: it may still serve.
     Own,
     /// This long.
     Seconds(u32),
@@ -83,10 +103,10 @@ fn grace(group: &Group, spec: &GroupSpec, decision: &Decision, member: &MemberVi
         let kept = is_holder && *decision != Decision::Hold(Reason::CriticalContainerTerminated);
         return (!kept).then_some(at_once(member));
     }
-    let (reason, _) = group.disposal.left.get(&member.uid)?;
+    let Loser { reason, .. } = group.disposal.left.get(&member.uid)?;
     // Time-outs alone may be our own blindness: they must not cost a pod.
     let asked = spec.old_active == OldActive::Delete && *reason != Reason::ProbeTimedOut;
-    if !asked || is_holder || !follows(group) {
+    if !asked || is_holder || group.disposal.followed.is_none() {
         return None;
     }
     let dead = matches!(reason, Reason::ProbeRefused | Reason::CriticalContainerTerminated);
@@ -94,8 +114,8 @@ fn grace(group: &Group, spec: &GroupSpec, decision: &Decision, member: &MemberVi
 }
 
 /// Whether traffic has followed the seat: only then the old active may go.
-fn follows(group: &Group) -> bool {
-    group.valid_seat().is_some_and(|(record, marks)| slices::all_in_place(group, &record.uid, marks))
+fn follows(group: &Group, spec: &GroupSpec) -> bool {
+    group.valid_seat().is_some_and(|(record, marks)| projected::all_in_place(group, spec, &record.uid, marks))
 }
 
 /// Without grace; but the name of a `StatefulSet`'s pod comes back, and must not while its process lives.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::harness::{START_LIMIT, blocking};
 use super::led::{Rule, is_living};
-use super::objects::{Kind, is_ready_pod, items, label, name_of, text, uid_of};
+use super::objects::{Kind, is_ready_pod, items, label, name_of, text, uid_of, version_of};
 use super::trial::{Active, Trial};
 use super::wait::until;
 use super::watchdog::{World, pod_ip};
@@ -193,8 +193,13 @@ impl Trial {
 
     /// Asks that from now on nobody ever sees two of a user's pods active.
     pub fn one_active(&self, users: &Users) {
-        self.dog.ask(Rule::OneSelected(users.service.to_owned()));
         self.dog.ask(Rule::OneReady(users.service.to_owned()));
+        self.one_chosen(users);
+    }
+
+    /// The same, as far as labels and selector go: the endpoint controller may follow a test's edit after it was put right.
+    pub fn one_chosen(&self, users: &Users) {
+        self.dog.ask(Rule::OneSelected(users.service.to_owned()));
         self.dog.ask(Rule::true_marks(users.active));
         // With the selector pointer the labels change around the pointer's move: there the selector says who is active.
         if users.group.is_some() {
@@ -310,6 +315,13 @@ impl Trial {
         let written = self.patch(Kind::Pod, pod, &json!({"metadata": {"labels": {key: value}}})).await?;
         self.dog.excuse(&written);
         Ok(written)
+    }
+
+    /// Waits until what somebody wrote was seen by the watches.
+    pub async fn seen(&self, written: &Value) -> Result<()> {
+        let version = version_of(written);
+        let seen = |world: &World| (world.newest_version() >= version).then_some(());
+        self.dog.wait(PATIENT, "an edit to be told", seen).await
     }
 
     /// What a pod of the sample app was told, line by line: `udp …` and `http …`, without the time.

@@ -202,8 +202,9 @@ pub(super) async fn a_reapplied_service_leads_to_standbys(trial: &mut Trial) -> 
         ensure!(!added.is_empty(), "the selector was not narrowed: {selector:?}");
         // The endpoint controller follows the tool's edit even where the selector is narrow again: what it makes of it is no fault.
         trial.dog.ask_no_more();
-        trial.patch(Kind::Service, A.service, &json!({"spec": {"selector": added}})).await?;
         let start = Instant::now();
+        let written = trial.patch(Kind::Service, A.service, &json!({"spec": {"selector": added}})).await?;
+        trial.seen(&written).await?;
         trial.led_to(&A, REPAIR, "the same pod again", |now| now.uid == active.uid).await?;
         longest = longest.max(start.elapsed());
         trial.rested().await?;

@@ -168,6 +168,8 @@ pub(super) async fn b_a_lost_datagram_is_sent_again(trial: &mut Trial) -> Result
 pub(super) async fn b_nobody_active_heals(trial: &mut Trial) -> Result<()> {
     let active = led(trial).await?;
     let standby = B.standbys(&trial.dog.world()).into_iter().next().context("no standby")?;
+    trial.dog.ask_no_more();
+    trial.one_chosen(&B);
     for (pod, value) in [
         (&active.pod, Some("standby")),
         (&active.pod, None),
@@ -176,12 +178,12 @@ pub(super) async fn b_nobody_active_heals(trial: &mut Trial) -> Result<()> {
         (&standby.pod, Some("odd")),
     ] {
         let written = trial.relabel(pod, ROLE, value).await?;
-        let version = super::super::objects::version_of(&written);
-        let seen = |world: &World| (world.newest_version() >= version).then_some(());
-        trial.dog.wait(REPAIR, "the edit to be told", seen).await?;
+        trial.seen(&written).await?;
         let now = roles_are_whole(trial, REPAIR).await?;
         ensure!(now.uid == active.uid, "the seat is {}'s, and {} is active", active.pod, now.pod);
     }
+    trial.rested().await?;
+    trial.one_active(&B);
     trial.end_client();
     let all: Vec<String> = trial.dog.world().all(Kind::Pod).map(|pod| name_of(pod).to_owned()).collect();
     for pod in &all {
