@@ -146,8 +146,10 @@ pub struct FollowedLease {
 /// Whom a record names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Naming<'a> {
-    /// This member.
+    /// This member, by its UID.
     Member(&'a MemberView),
+    /// The name is this member's, and the record is younger than the pod.
+    Named(&'a MemberView),
     /// The name is this member's, but the record may be older than the pod: then another pod was meant.
     Older(&'a MemberView),
     /// More than one member.
@@ -179,7 +181,7 @@ pub fn naming<'a>(
             let by_time =
                 lease.written_ms.zip(member.created_ms).is_some_and(|(written, made)| written > made);
             let younger = by_time || written_since(member);
-            if younger { Naming::Member(member) } else { Naming::Older(member) }
+            if younger { Naming::Named(member) } else { Naming::Older(member) }
         }
     }
 }

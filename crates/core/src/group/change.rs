@@ -94,7 +94,9 @@ pub(super) fn drive(
             let pods = goal.map_or_else(Vec::new, |goal| pods_of(&goal.intent));
             read(group, now.mono, &pods, None, Duration::ZERO, actions);
         }
-        Decision::ReadNamed(named) => read(group, now.mono, &[], named.as_ref(), Duration::ZERO, actions),
+        Decision::ReadNamed { since, known, name } => {
+            read(group, now.mono, known.as_slice(), name.as_ref(), *since, actions);
+        }
         Decision::ReadHolder(successor) => {
             group.change.preparing.goal = None;
             let pods = holder_and(group, successor.as_ref());

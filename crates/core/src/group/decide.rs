@@ -7,7 +7,7 @@ use crate::facts::{Fact, Standing};
 use crate::health::{Failing, Health, Verdict};
 use crate::ids::{Now, Rv, Uid};
 use crate::reason::Reason;
-use crate::seat::SeatState;
+use crate::seat::{SeatMarks, SeatState};
 use crate::spec::{Failback, GroupSpec};
 use crate::switchover::{Answer, Phase, Request};
 use crate::traffic::{Led, led};
@@ -28,7 +28,14 @@ pub(super) enum Decision {
     /// The holder is not among the members, and whether it is gone or not seen yet must be read live.
     ReadHolder(Option<MemberRef>),
     /// Whom a followed Lease names is not known: it must be read live, and the pod of this name.
-    ReadNamed(Option<Arc<str>>),
+    ReadNamed {
+        /// Since when that is so.
+        since: Duration,
+        /// The member that has this name, as far as is known.
+        known: Option<MemberRef>,
+        /// The name.
+        name: Option<Arc<str>>,
+    },
     /// Others elect, and their Lease says all there is to say.
     Followed,
     /// There is a sign against the holder, but no proof: read ahead, so that proof finds everything ready.
@@ -119,7 +126,7 @@ pub(super) fn decide(group: &mut Group, spec: &GroupSpec, now: Now) -> Decision 
 
 /// There is no valid seat: make one, or put it right.
 fn claim(group: &mut Group, spec: &GroupSpec, now: Duration) -> Decision {
-    let before = group.seat.last_good.as_ref().map(|(_, marks)| marks.clone());
+    let before = last_known(group).cloned();
     let served = served_uid(group, spec);
     let incumbent = before.as_ref().map(|marks| marks.holder_uid.clone()).or(served);
     let reason = match (&group.seat.state, &before) {
@@ -146,6 +153,22 @@ fn claim(group: &mut Group, spec: &GroupSpec, now: Duration) -> Decision {
     }
     let from = before.map(|marks| MemberRef { name: marks.holder_name, uid: marks.holder_uid });
     Decision::Move(Intent { from, to, reason, fact: None, first_sign: now })
+}
+
+/// Who held the seat before it was touched: what was last seen good, or what still stands beside a holder that somebody edited, if
+/// that is newer. Another replica may have moved the seat since this one heard of it.
+fn last_known(group: &Group) -> Option<&SeatMarks> {
+    let good = group.seat.last_good.as_ref().map(|(_, marks)| marks);
+    let mine = group.view.as_ref().map(|view| &view.uid);
+    let record =
+        group.seat.state.record().filter(|record| record.controller.as_deref() == Some(&*group.controller));
+    let beside = record.and_then(|record| {
+        record
+            .marks
+            .as_ref()
+            .filter(|marks| record.term == Some(marks.term) && Some(&marks.group_uid) == mine)
+    });
+    good.into_iter().chain(beside).max_by_key(|marks| marks.term)
 }
 
 /// Whether the spec names a Service that this group must not lead. One that was good when the seat was made stops no failover

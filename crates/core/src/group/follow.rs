@@ -4,13 +4,17 @@
 //! that as ever. What the record does not make clear (nobody holds it, or nobody known) is given two seconds and a live read before
 //! anything is cleared.
 
-use super::decide::Decision;
+mod whom;
+
+pub(super) use whom::{note_named, note_read};
+
+use super::decide::{self, Decision};
 use super::projected::{self, Claim};
 use super::slices::Served;
 use super::{Group, change, note, tell};
 use crate::action::Change;
 use crate::conditions::{Condition, ConditionType, Status};
-use crate::follow::{FollowedLease, Naming, naming};
+use crate::follow::FollowedLease;
 use crate::ids::{Now, Rv, Term, Uid};
 use crate::reason::Reason;
 use crate::seat::{SeatMarks, SeatRecord, SeatState};
@@ -35,6 +39,9 @@ pub(super) struct Following {
     /// The holder before, so that its end is told from a holder never known.
     last: Option<Last>,
     unclear: Option<Unclear>,
+    /// Whom a record that gives but a name was believed to mean, once that pod was read live: a watch that stands still may tell
+    /// of one that is gone, whose name another has by now.
+    confirmed: Option<whom::Believed>,
     /// When the newest live read that was answered was sent.
     read_sent: Option<Duration>,
     /// Since when each member is known, and the record's version as read live after that.
@@ -61,6 +68,8 @@ pub(super) enum Stands {
     Released,
     /// Its holder is not known: why.
     Unknown(String),
+    /// It gives but the name of this pod, which is just being looked at.
+    Unconfirmed(Arc<str>),
     /// Its holder's pod is gone: its name.
     Gone(Arc<str>),
     /// A member holds it.
@@ -115,31 +124,6 @@ pub(super) fn note_lapsed(group: &mut Group, lapsed: Option<Rv>) {
     }
 }
 
-/// A live read that was sent then is answered. A version newer than what it says was written after every pod known then was made.
-pub(super) fn note_read(group: &mut Group, sent: Duration, seat: &SeatState) {
-    let following = &mut group.following;
-    following.read_sent = following.read_sent.max(Some(sent));
-    let Some(record) = seat.record() else { return };
-    for (since, read) in following.known.values_mut() {
-        if *since <= sent && read.is_none() {
-            *read = Some(record.rv.clone());
-        }
-    }
-}
-
-/// The pod that the Lease names was read by its name, before any watch told of it.
-pub(super) fn note_named(group: &mut Group, now: Duration, pod: MemberView) {
-    let known = group.member(&pod.uid).is_some() || group.detection.gone.contains(&pod.uid);
-    if known || !pod.selected || group.follows().is_none() {
-        return;
-    }
-    group.detection.departed.retain(|other| *other != pod.uid);
-    group.detection.unlisted = Some((pod.uid.clone(), now + note::UNLISTED_LASTS));
-    if let Some(members) = &mut group.members {
-        members.insert(pod.uid.clone(), pod);
-    }
-}
-
 /// Makes out whom the Lease names now.
 pub(super) fn refresh(group: &mut Group, spec: &GroupSpec, now: Now) {
     let Some(follow) = spec.followed() else { return };
@@ -148,7 +132,7 @@ pub(super) fn refresh(group: &mut Group, spec: &GroupSpec, now: Now) {
     for uid in members {
         group.following.known.entry(uid).or_insert((now.mono, None));
     }
-    let (stands, holder, doubtful) = read_record(group, follow);
+    let (stands, holder, doubtful) = whom::read_record(group, follow);
     (group.following.stands, group.following.doubtful) = (stands, doubtful);
     if let Some((record, member)) = holder {
         group.following.unclear = None;
@@ -156,6 +140,9 @@ pub(super) fn refresh(group: &mut Group, spec: &GroupSpec, now: Now) {
         return;
     }
     group.following.marks = None;
+    if matches!(group.following.stands, Stands::Absent | Stands::Released) {
+        group.following.confirmed = None;
+    }
     let record = group.seat.state.record();
     let of = record.map(|record| (record.uid.clone(), record.holder.clone()));
     if record.is_some_and(|record| record.holder.is_none())
@@ -165,46 +152,9 @@ pub(super) fn refresh(group: &mut Group, spec: &GroupSpec, now: Now) {
     }
     if group.following.unclear.as_ref().is_none_or(|unclear| unclear.of != of) {
         group.following.unclear = Some(Unclear { of, since: now.mono });
+        // What was read before says nothing of this.
+        group.following.read_sent = None;
     }
-}
-
-/// What the record says, and the member that holds it, or may hold it.
-fn read_record(
-    group: &Group,
-    follow: &FollowSpec,
-) -> (Stands, Option<(SeatRecord, MemberView)>, Option<Uid>) {
-    let record = match &group.seat.state {
-        SeatState::Unread => return (Stands::Unread, None, None),
-        SeatState::Refused(why) => return (Stands::Refused(why.clone()), None, None),
-        SeatState::Absent => return (Stands::Absent, None, None),
-        SeatState::Present(record) => record,
-    };
-    let (Some(lease), Some(text)) = (record.followed.as_deref(), &record.holder) else {
-        return (Stands::Released, None, None);
-    };
-    let named = naming(lease, text, &follow.holder, group.all_members(), |member| {
-        written_since(group, &record.rv, member)
-    });
-    let doubtful = if let Naming::Older(member) = &named { Some(member.uid.clone()) } else { None };
-    let why = match named {
-        Naming::Member(member) => return (Stands::Held, Some((record.clone(), member.clone())), None),
-        Naming::Older(member) => format!(
-            "its holder {text:?} was perhaps written before pod {} was made, and may mean another; the next renewal tells",
-            member.name
-        ),
-        Naming::Several => {
-            format!("its holder {text:?} names more than one member; give spec.election.lease.holder")
-        }
-        Naming::Nobody => format!("its holder {text:?} names no member of the group"),
-    };
-    let last = group.following.last.as_ref().filter(|last| last.seat == record.uid && last.text == *text);
-    let gone = last.filter(|last| group.detection.departed.contains(&last.member));
-    (gone.map_or(Stands::Unknown(why), |last| Stands::Gone(last.name.clone())), None, doubtful)
-}
-
-fn written_since(group: &Group, rv: &Rv, member: &MemberView) -> bool {
-    let read = group.following.known.get(&member.uid).and_then(|(_, read)| read.as_ref());
-    read.is_some_and(|read| read.is_older_than(rv))
 }
 
 /// The member holds the Lease: what our own marks would say, and whether that is news.
@@ -306,11 +256,13 @@ pub(super) fn decide(group: &mut Group, follow: &FollowSpec, now: Duration) -> D
         return Decision::ReadSeat;
     }
     let Some(unclear) = &group.following.unclear else { return Decision::Followed };
-    let over = unclear.since + GRACE;
-    let unread = matches!(group.following.stands, Stands::Unknown(_)) && !was_read(group, unclear.since);
+    let since = unclear.since;
+    let over = since + GRACE;
+    let unread = matches!(group.following.stands, Stands::Unknown(_)) && !was_read(group, since);
     // Who may be meant after all: what is written from now on will tell, and the newest version may do so already.
     let known = group.following.doubtful.as_ref().and_then(|uid| group.following.known.get(uid));
-    let unread = unread || known.is_some_and(|(_, read)| read.is_none());
+    let unconfirmed = matches!(group.following.stands, Stands::Unconfirmed(_));
+    let unread = unread || unconfirmed || known.is_some_and(|(_, read)| read.is_none());
     if now < over {
         group.wake_at(over);
     }
@@ -318,7 +270,12 @@ pub(super) fn decide(group: &mut Group, follow: &FollowSpec, now: Duration) -> D
         return Decision::Followed;
     }
     let text = group.seat.state.record().and_then(|record| record.holder.as_deref());
-    Decision::ReadNamed(text.and_then(|text| follow.holder.pod_name(text)).map(Into::into))
+    let known = group.following.doubtful.as_ref().and_then(|uid| group.member(uid));
+    Decision::ReadNamed {
+        since,
+        known: known.map(decide::member_ref),
+        name: text.and_then(|text| follow.holder.pod_name(text)).map(Into::into),
+    }
 }
 
 fn was_read(group: &Group, since: Duration) -> bool {
@@ -345,6 +302,7 @@ pub(super) fn is_unsettled(group: &Group, now: Duration) -> bool {
     match group.following.stands {
         Stands::Absent | Stands::Released => now < unclear.since + GRACE,
         Stands::Unknown(_) => now < unclear.since + GRACE || !was_read(group, unclear.since),
+        Stands::Unconfirmed(_) => true,
         Stands::Unread | Stands::Refused(_) | Stands::Gone(_) | Stands::Held => false,
     }
 }
@@ -357,9 +315,9 @@ pub(super) fn served(group: &Group, spec: &GroupSpec, follow: &FollowSpec, now: 
     let clears = spec.when_no_candidate == WhenNoCandidate::Clear;
     match &group.following.stands {
         // It is just being read live: a dead pod's successor may be this one.
-        Stands::Unknown(_) if is_unsettled(group, now) => Served::Untouched,
+        Stands::Unknown(_) | Stands::Unconfirmed(_) if is_unsettled(group, now) => Served::Untouched,
         // Somebody else holds it: whoever held it before is not active any more.
-        Stands::Unknown(_) => Served::Emptied,
+        Stands::Unknown(_) | Stands::Unconfirmed(_) => Served::Emptied,
         Stands::Absent | Stands::Released if clears && !is_unsettled(group, now) => Served::Emptied,
         Stands::Unread | Stands::Refused(_) | Stands::Gone(_) | Stands::Absent | Stands::Released => {
             Served::Frozen
@@ -429,6 +387,10 @@ pub(super) fn not_ready(group: &Group, spec: &GroupSpec) -> Option<Condition> {
         Stands::Refused(_) => (NOT_GRANTED, format!("Lease {lease} cannot be read; see condition Accepted")),
         Stands::Absent => ("LeaseNotFound", format!("there is no Lease {lease} in this namespace; {stays}")),
         Stands::Released => ("LeaseReleased", format!("nobody holds Lease {lease}; {stays}")),
+        Stands::Unconfirmed(name) => (
+            "HolderUnknown",
+            format!("Lease {lease} names {name}, which is just being looked at; traffic stays where it is"),
+        ),
         Stands::Unknown(why) => ("HolderUnknown", format!("Lease {lease}: {why}; traffic goes nowhere")),
         Stands::Gone(name) => {
             let message = format!(

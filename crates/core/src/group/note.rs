@@ -46,7 +46,7 @@ pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
         Observation::Peers { ticket, veto } => change::note_peers(group, ticket, veto.is_some()),
         Observation::Verified { ticket, live } => {
             if let (Ok(live), Some(sent)) = (&live, change::read_sent(group, ticket)) {
-                follow::note_read(group, sent, &live.seat);
+                follow::note_read(group, sent, live);
             }
             let answer = live.map(|live| note_live(group, now.mono, ticket, live));
             change::note_verified(group, now.mono, ticket, &answer);

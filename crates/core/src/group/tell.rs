@@ -355,7 +355,7 @@ fn ready(group: &Group, spec: &GroupSpec, decision: &Decision) -> Condition {
         Decision::Stay
         | Decision::ReadSeat
         | Decision::ReadHolder(_)
-        | Decision::ReadNamed(_)
+        | Decision::ReadNamed { .. }
         | Decision::Followed
         | Decision::Suspect { .. }
         | Decision::Move(_) => {}

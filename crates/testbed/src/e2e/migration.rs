@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::harness::{START_LIMIT, blocking};
 use super::led::{Rule, is_living};
 use super::objects::{Kind, is_ready_pod, items, label, name_of, text, uid_of, version_of};
-use super::trial::{Active, Trial};
+use super::trial::{Active, PATIENT, Trial};
 use super::wait::until;
 use super::watchdog::{World, pod_ip};
 use crate::dns::{self, Answer};
