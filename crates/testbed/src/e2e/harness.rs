@@ -354,10 +354,20 @@ impl Env {
 
     /// The last lines of every replica's log, as far as it can still be had.
     pub async fn logs(&self, since: Duration) -> String {
+        self.logs_by(SYSTEM, REPLICAS, since).await
+    }
+
+    /// The same of every pod of a namespace.
+    pub async fn logs_of_all(&self, namespace: &str, since: Duration) -> String {
+        self.logs_by(namespace, "!hotstandby.dev/none", since).await
+    }
+
+    async fn logs_by(&self, namespace: &str, selector: &str, since: Duration) -> String {
         let since = format!("--since={}s", since.as_secs() + 1);
-        let arguments =
-            ["logs", "-n", SYSTEM, "-l", REPLICAS, "--prefix", "--tail=60", &since, "--ignore-errors=true"];
-        self.kubectl(&arguments).await.unwrap_or_else(|error| format!("no logs: {error:#}"))
+        let which = ["logs", "-n", namespace, "-l", selector, &since];
+        let how = ["--prefix", "--tail=60", "--ignore-errors=true", "--max-log-requests=20"];
+        let words: Vec<&str> = which.into_iter().chain(how).collect();
+        self.kubectl(&words).await.unwrap_or_else(|error| format!("no logs: {error:#}"))
     }
 }
 

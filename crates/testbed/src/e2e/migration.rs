@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -12,10 +12,13 @@ use super::harness::{START_LIMIT, blocking};
 use super::led::{Rule, is_living};
 use super::objects::{Kind, is_ready_pod, items, label, name_of, text, uid_of, version_of};
 use super::trial::{Active, PATIENT, Trial};
-use super::wait::until;
+use super::wait::{fault_lasts, until};
 use super::watchdog::{World, pod_ip};
 use crate::dns::{self, Answer};
 use crate::old::{Old, System};
+
+/// As long as nothing is to happen.
+const REST: Duration = Duration::from_secs(3);
 
 /// A label.
 pub type Label = (&'static str, &'static str);
@@ -315,6 +318,22 @@ impl Trial {
         let written = self.patch(Kind::Pod, pod, &json!({"metadata": {"labels": {key: value}}})).await?;
         self.dog.excuse(&written);
         Ok(written)
+    }
+
+    /// Waits until labels and selector have stayed as they are for a while; what changed before that is noted. Two controllers that
+    /// fight never let them rest.
+    pub async fn roles_rest(&mut self, users: &Users) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let version = self.dog.world().newest_version();
+            fault_lasts(REST).await;
+            let changes = users.role_changes(&self.dog.world(), version);
+            if changes.is_empty() {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < PATIENT, "labels and selector still change: {changes:?}");
+            self.note(format!("{} changes before labels and selector rest: {changes:?}", changes.len()));
+        }
     }
 
     /// Waits until what somebody wrote was seen by the watches.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use super::judge::{Violation, describe};
+use super::objects::text as text_at;
 use super::trial::Trial;
 use crate::client::summary;
 use crate::trace::Trace;
@@ -18,7 +21,7 @@ pub(crate) async fn of(trial: &Trial, violations: &[Violation]) -> String {
     for violation in violations {
         let _ = writeln!(text, "  {}", violation.what);
         for object in &violation.objects {
-            let _ = writeln!(text, "    {object}");
+            let _ = writeln!(text, "    {}", brief(object));
         }
     }
     let lines = lines(trial);
@@ -27,11 +30,27 @@ pub(crate) async fn of(trial: &Trial, violations: &[Violation]) -> String {
     }
     let _ = writeln!(text, "  {}", trial.group_text());
     let _ = writeln!(text, "  client: {}", summary(&trial.trace()));
-    let logs = trial.env.logs(trial.zero.elapsed()).await;
-    for line in logs.lines() {
-        let _ = writeln!(text, "  | {line}");
+    let since = trial.zero.elapsed();
+    for logs in [trial.env.logs(since).await, trial.env.logs_of_all(&trial.namespace, since).await] {
+        for line in logs.lines() {
+            let _ = writeln!(text, "  | {line}");
+        }
     }
     text
+}
+
+/// An object without what rules are not about: a pod's spec and most of its status fill pages.
+fn brief(object: &Value) -> Value {
+    let mut brief = object.clone();
+    if text_at(object, "/kind") == "Pod" {
+        let status =
+            json!({"phase": object.pointer("/status/phase"), "podIP": object.pointer("/status/podIP")});
+        if let Some(fields) = brief.as_object_mut() {
+            fields.remove("spec");
+            fields.insert("status".to_owned(), status);
+        }
+    }
+    brief
 }
 
 /// Changes of objects and of what the client saw, in the order of time.

@@ -90,11 +90,7 @@ pub(super) async fn a_running_old_controller_is_taken_over(trial: &mut Trial) ->
     trial.env.scale(2).await?;
     let active = trial.take_over(&A).await?;
     ensure!(active.uid == before.uid, "traffic went from {} to {}", before.pod, active.pod);
-    trial.rested().await?;
-    let version = trial.dog.world().newest_version();
-    fault_lasts(LONG).await;
-    let changes = A.role_changes(&trial.dog.world(), version);
-    ensure!(changes.is_empty(), "changes of labels and selectors while nothing happened: {changes:?}");
+    trial.roles_rest(&A).await?;
     trial.nothing_failed()?;
 
     // The old one labels whom it likes when the active one turns unready: nobody is led there.
@@ -103,10 +99,7 @@ pub(super) async fn a_running_old_controller_is_taken_over(trial: &mut Trial) ->
     trial.failover(fault, &active, UNREADY).await?;
     trial.tell(&active.ip, "ready=good").await?;
     trial.pods_ready(&A, 3).await?;
-    let version = trial.dog.world().newest_version();
-    fault_lasts(LONG).await;
-    let changes = A.role_changes(&trial.dog.world(), version);
-    ensure!(changes.len() <= 4, "changes of labels and selectors within {LONG:?}: {changes:?}");
+    trial.roles_rest(&A).await?;
     old.stop()?;
     trial.led_to(&A, PATIENT, "one pod", |_| true).await?;
     trial.moved(1).await

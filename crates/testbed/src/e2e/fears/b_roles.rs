@@ -100,10 +100,7 @@ pub(super) async fn b_running_old_controller_is_taken_over(trial: &mut Trial) ->
 
     let active = trial.take_over(&B).await?;
     ensure!(active.uid == before.uid, "traffic went from {} to {}", before.pod, active.pod);
-    let version = trial.dog.world().newest_version();
-    fault_lasts(LONG).await;
-    let changes = B.role_changes(&trial.dog.world(), version);
-    ensure!(changes.is_empty(), "changes of labels while nothing happened: {changes:?}");
+    trial.roles_rest(&B).await?;
     old.stop()?;
     trial.moved(0).await?;
     trial.nothing_failed()

@@ -58,10 +58,7 @@ pub(super) async fn d_running_old_loop_is_taken_over(trial: &mut Trial) -> Resul
 
     let active = trial.take_over(&D).await?;
     ensure!(active.uid == before.uid, "traffic went from {} to {}", before.pod, active.pod);
-    let version = trial.dog.world().newest_version();
-    fault_lasts(LONG).await;
-    let changes = D.role_changes(&trial.dog.world(), version);
-    ensure!(changes.is_empty(), "changes of labels while nothing happened: {changes:?}");
+    trial.roles_rest(&D).await?;
     old.stop()?;
     trial.moved(0).await?;
     trial.nothing_failed()?;
