@@ -4,7 +4,7 @@
 //! cause is a time-out, a replica that is not the lead gives the lead its head start, and then one
 //! write goes out with the seat's UID and resourceVersion as precondition.
 
-use super::decide::{Decision, Intent};
+use super::decide::{Decision, Intent, member_ref};
 use super::{Group, disposal, labels, notices, tell};
 use crate::action::{Action, MemberRef, Precondition, SeatWrite, Ticket};
 use crate::ids::{Now, Term, Uid};
@@ -91,7 +91,7 @@ pub(super) fn drive(
         Decision::ReadSeat => {
             // With the pods of a change under way: if the seat allows it still, nothing more need be read.
             let goal = group.change.preparing.goal.as_ref();
-            let pods = goal.map_or_else(Vec::new, |goal| pods_of(&goal.intent));
+            let pods = goal.map_or_else(Vec::new, |goal| pods_of(group, spec, &goal.intent));
             read(group, now.mono, &pods, None, Duration::ZERO, actions);
         }
         Decision::ReadNamed { since, known, name } => {
@@ -147,9 +147,16 @@ pub(super) fn is_writing(group: &Group, ticket: Ticket) -> bool {
     group.change.writing.as_ref().is_some_and(|writing| writing.ticket == ticket)
 }
 
-fn pods_of(intent: &Intent) -> Vec<MemberRef> {
+/// The pods that must be read live before the seat is written. Where there is no seat to go by and labels are led by, these are all:
+/// another replica may have labelled any of them since this one's watch told of it.
+fn pods_of(group: &Group, spec: &GroupSpec, intent: &Intent) -> Vec<MemberRef> {
     let from = intent.from.iter().filter(|from| from.uid != intent.to.uid);
-    from.chain([&intent.to]).cloned().collect()
+    let mut pods: Vec<MemberRef> = from.chain([&intent.to]).cloned().collect();
+    if spec.role_label.is_some() && group.valid_seat().is_none() {
+        let named: Vec<Uid> = pods.iter().map(|pod| pod.uid.clone()).collect();
+        pods.extend(group.all_members().filter(|member| !named.contains(&member.uid)).map(member_ref));
+    }
+    pods
 }
 
 fn holder_and(group: &Group, successor: Option<&MemberRef>) -> Vec<MemberRef> {
@@ -199,7 +206,7 @@ fn read_is_stale(read: &Read, now: Duration) -> bool {
 
 fn pursue(group: &mut Group, spec: &GroupSpec, now: Now, intent: &Intent, actions: &mut Vec<Action>) {
     let goal = adopt(group, now.mono, intent);
-    let pods = pods_of(intent);
+    let pods = pods_of(group, spec, intent);
     read(group, now.mono, &pods, None, goal.intent.first_sign, actions);
     ask_peers(group, &goal, actions);
     let head_start_over = group.lead || now.mono >= goal.proven + HEAD_START;

@@ -155,20 +155,12 @@ fn claim(group: &mut Group, spec: &GroupSpec, now: Duration) -> Decision {
     Decision::Move(Intent { from, to, reason, fact: None, first_sign: now })
 }
 
-/// Who held the seat before it was touched: what was last seen good, or what still stands beside a holder that somebody edited, if
-/// that is newer. Another replica may have moved the seat since this one heard of it.
+/// Who held the seat before it was touched, by the newest term.
 fn last_known(group: &Group) -> Option<&SeatMarks> {
-    let good = group.seat.last_good.as_ref().map(|(_, marks)| marks);
     let mine = group.view.as_ref().map(|view| &view.uid);
-    let record =
-        group.seat.state.record().filter(|record| record.controller.as_deref() == Some(&*group.controller));
-    let beside = record.and_then(|record| {
-        record
-            .marks
-            .as_ref()
-            .filter(|marks| record.term == Some(marks.term) && Some(&marks.group_uid) == mine)
-    });
-    good.into_iter().chain(beside).max_by_key(|marks| marks.term)
+    let rumour = group.seat.rumour.as_ref().filter(|marks| Some(&marks.group_uid) == mine);
+    let good = group.seat.last_good.as_ref().map(|(_, marks)| marks);
+    good.into_iter().chain(rumour).max_by_key(|marks| marks.term)
 }
 
 /// Whether the spec names a Service that this group must not lead. One that was good when the seat was made stops no failover

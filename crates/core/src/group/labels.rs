@@ -237,7 +237,8 @@ fn write(
     }
     let undo = undo_after(spec, member, &changes);
     let Some(marks) = marks(group, spec, undo) else { return };
-    if !group.is_forward_mark(&member.rv, member.mark.as_ref(), &marks) {
+    let differs = spec.role_label.as_ref().is_some_and(|role| changes.contains_key(&role.key));
+    if !group.is_forward_mark(&member.rv, member.mark.as_ref(), differs, &marks) {
         return;
     }
     let at_once = group.writes_at_once();

@@ -91,6 +91,8 @@ struct SeatKnowledge {
     settled: BTreeSet<Rv>,
     /// The last record that was sealed and ours, to put an edited or deleted one right.
     last_good: Option<(Uid, SeatMarks)>,
+    /// The newest marks of any record of ours, believed or not.
+    rumour: Option<SeatMarks>,
     /// The highest term seen anywhere, and within the present seat UID.
     highest: Option<Term>,
     highest_here: Option<Term>,
@@ -256,12 +258,14 @@ impl Group {
         mark.is_some_and(|mark| mark.controller != self.controller)
     }
 
-    /// Whether marks may be overwritten by these.
-    fn is_forward_mark(&mut self, rv: &Rv, had: Option<&Mark>, write: &MarksWrite) -> bool {
+    /// Whether marks may be overwritten by these. `differs`: what carries them does not lead as these would. Where others elect, and
+    /// two holders may have one term, either may be the newer, and only a live read settles that.
+    fn is_forward_mark(&mut self, rv: &Rv, had: Option<&Mark>, differs: bool, write: &MarksWrite) -> bool {
         let Some(stamp) = had.and_then(|mark| mark.stamp.as_ref()) else { return true };
         let MarksWrite::Set(marks) = write else { return true };
         let Some(seat) = &marks.seat else { return true };
-        self.is_forward(rv, stamp, false, &seat.uid, seat.term)
+        let contradicts = differs && self.follows().is_some() && stamp.1 == seat.term;
+        self.is_forward(rv, stamp, contradicts, &seat.uid, seat.term)
     }
 
     /// An older term never overwrites a newer one. A projection that claims to be newer than the seat, or to follow another

@@ -210,7 +210,10 @@ fn note_watched_seat(group: &mut Group, now: Duration, state: SeatState) {
         }
         // Deleted, or a watch that lags behind our own creation: only a live read tells.
         (SeatState::Present(_), SeatState::Absent) => group.doubt_seat(),
-        (SeatState::Present(had), SeatState::Present(seen)) if had.uid != seen.uid => group.doubt_seat(),
+        (SeatState::Present(had), SeatState::Present(seen)) if had.uid != seen.uid => {
+            note_rumour(group, &seen);
+            group.doubt_seat();
+        }
         (SeatState::Present(had), SeatState::Present(seen)) => {
             if !seen.rv.is_older_than(&had.rv) {
                 set_seat(group, now, SeatState::Present(seen));
@@ -243,6 +246,7 @@ pub(super) fn set_seat(group: &mut Group, now: Duration, state: SeatState) {
             group.seat.highest_here = None;
         }
         group.seat.highest = group.seat.highest.max(sealed_term);
+        note_rumour(group, record);
         note_handover(group, now, record);
         group.seat.highest_here = group.seat.highest_here.max(sealed_term);
     }
@@ -259,6 +263,16 @@ fn note_good_seat(group: &mut Group, now: Duration) {
         }
         group.seat.last_good = good;
         change::note_record(group, now);
+    }
+}
+
+/// Keeps who holds the seat by a record that is not taken for the seat: its holder was edited, or it is of another seat that may be
+/// gone by now. Another replica may have moved the seat since this one heard of it.
+fn note_rumour(group: &mut Group, record: &SeatRecord) {
+    let Some(marks) = record.marks.as_ref().filter(|marks| record.term == Some(marks.term)) else { return };
+    let ours = record.controller.as_deref() == Some(&*group.controller);
+    if ours && group.seat.rumour.as_ref().is_none_or(|known| marks.term > known.term) {
+        group.seat.rumour = Some(marks.clone());
     }
 }
 

@@ -138,7 +138,9 @@ fn write(
         }
     }
     let Some(marks) = labels::marks(group, spec, undo) else { return };
-    if !group.is_forward_mark(&service.rv, service.mark.as_ref(), &marks) {
+    let pointed = pointed_uid(group);
+    let differs = pointed.is_some() && pointed.as_ref() != group.holder_uid();
+    if !group.is_forward_mark(&service.rv, service.mark.as_ref(), differs, &marks) {
         return;
     }
     let at_once = group.writes_at_once();

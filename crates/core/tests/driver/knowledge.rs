@@ -26,7 +26,7 @@ pub(super) struct Knowledge {
     /// Sent when, and whether it succeeded: the newest counted report.
     probes: BTreeMap<Uid, (Duration, bool)>,
     pub(super) ever_answered: bool,
-    /// The newest intact record, and its version.
+    /// The newest intact record, and its version; or what stood beside an edited holder, if that was newer.
     pub(super) sealed: Option<SeatMarks>,
     sealed_rv: Option<Rv>,
     /// Whether the last answer was a veto, and vetoes since the pod last answered.
@@ -59,7 +59,11 @@ impl Knowledge {
     pub(super) fn note_seat(&mut self, record: Option<&SeatRecord>) {
         let Some(record) = record else { return };
         let older = self.sealed_rv.as_ref().is_some_and(|known| record.rv.is_older_than(known));
-        if let Some(marks) = record.sealed().filter(|_| !older) {
+        let term = self.sealed.as_ref().map(|marks| marks.term);
+        let beside = || {
+            record.marks.as_ref().filter(|marks| record.term == Some(marks.term) && Some(marks.term) > term)
+        };
+        if let Some(marks) = record.sealed().or_else(beside).filter(|_| !older) {
             self.sealed = Some(marks.clone());
             self.sealed_rv = Some(record.rv.clone());
         }
