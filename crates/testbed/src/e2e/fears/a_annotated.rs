@@ -200,6 +200,9 @@ pub(super) async fn a_reapplied_service_leads_to_standbys(trial: &mut Trial) -> 
         trial.seen(&written).await?;
         trial.led_to(&A, REPAIR, "the same pod again", |now| now.uid == active.uid).await?;
         longest = longest.max(start.elapsed());
+        // Nor is it any while that controller has not caught up, which it does at most once a second.
+        fault_lasts(LONG).await;
+        trial.led_to(&A, REPAIR, "the same pod still", |now| now.uid == active.uid).await?;
         trial.rested().await?;
         trial.one_active(&A);
     }
