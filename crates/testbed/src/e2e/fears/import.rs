@@ -35,7 +35,7 @@ async fn moved_by_import(trial: &mut Trial, users: &Users, system: System) -> Re
     let group = group_name(&yaml).with_context(|| format!("no group in: {yaml}"))?.to_owned();
     trial.grant(users).await?;
     let file = trial.env.cluster.paths().logs().join(format!("{}.yaml", trial.namespace));
-    tokio::fs::write(&file, &yaml).await.context("writing what import printed")?;
+    std::fs::write(&file, &yaml).context("writing what import printed")?;
     let path = file.display().to_string();
     trial.env.kubectl(&["apply", "-n", &trial.namespace, "-f", &path]).await?;
 
