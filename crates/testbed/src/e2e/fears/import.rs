@@ -8,22 +8,24 @@ use super::super::harness::START_LIMIT;
 use super::super::migration::{B, D, Users};
 use super::super::trial::{PATIENT, Trial};
 use super::super::watchdog::World;
-use crate::old::System;
+use crate::old::{Old, System};
 
 /// It said that no traffic moves; what it printed is applied as it is while the old controller runs, and none moves.
 pub(super) async fn b_import_says_what_the_move_does_not(trial: &mut Trial) -> Result<()> {
-    moved_by_import(trial, &B, System::B).await
+    // It takes no pods that were there before it.
+    let old = trial.start_old(System::B).await?;
+    trial.deploy_users(&B).await?;
+    moved_by_import(trial, &B, old).await
 }
 
 /// The same for those who come from a health toggle.
 pub(super) async fn d_import_says_what_the_move_does_not(trial: &mut Trial) -> Result<()> {
-    let system = System::D { app: D.app.1.to_owned(), pause: Duration::from_secs(1) };
-    moved_by_import(trial, &D, system).await
+    trial.deploy_users(&D).await?;
+    let old = trial.start_old(System::D { app: D.app.1.to_owned(), pause: Duration::from_secs(1) }).await?;
+    moved_by_import(trial, &D, old).await
 }
 
-async fn moved_by_import(trial: &mut Trial, users: &Users, system: System) -> Result<()> {
-    trial.deploy_users(users).await?;
-    let old = trial.start_old(system).await?;
+async fn moved_by_import(trial: &mut Trial, users: &Users, old: Old) -> Result<()> {
     trial.led_to(users, PATIENT, "the old controller's choice", |_| true).await?;
     trial.rested().await?;
     let before = trial.start_users_client(users, &[]).await?;
