@@ -84,6 +84,7 @@ pub(super) const ALL: &[Fear] = fears![
     b_roles::b_running_old_controller_is_taken_over,
     b_roles::b_a_lost_datagram_is_sent_again,
     b_roles::b_nobody_active_heals,
+    import::b_import_says_what_the_move_does_not,
     import::d_import_says_what_the_move_does_not,
     b_roles::b_an_unready_pod_is_not_made_active,
     b_roles::b_labels_and_namespaces_are_not_fixed,
