@@ -176,10 +176,9 @@ impl Watchman {
         match self.state {
             // "Missed" would say that nothing runs.
             State::Running | State::Killing { .. } => return,
-            State::Waiting => self.state = State::Over { until: now.saturating_add(self.farewell) },
-            State::Over { .. } => {}
+            State::Waiting | State::Over { .. } => {}
         }
-        // Too late, or it crossed with a request to end.
+        // Too late, so that the elector renews the lease and asks again; or it crossed with a request to end.
         deeds.push(Deed::Tell(Word::Missed));
     }
 
