@@ -34,7 +34,7 @@ fn lease(written_ms: Option<i64>) -> FollowedLease {
 
 fn named(holder: &str, names: &HolderNames, pods: &[MemberView]) -> String {
     match naming(&lease(Some(9_000)), holder, names, pods.iter(), |_| false) {
-        Naming::Member(member) => member.name.to_string(),
+        Naming::Member(member) | Naming::Named(member) => member.name.to_string(),
         other => format!("{other:?}").split('(').next().unwrap_or_default().to_owned(),
     }
 }
@@ -96,7 +96,7 @@ fn a_record_older_than_the_pod_does_not_name_it() {
         pods.iter(),
         |_| seen,
     ) {
-        Naming::Member(_) => true,
+        Naming::Named(_) => true,
         Naming::Older(_) => false,
         other => panic!("{other:?}"),
     };
