@@ -129,4 +129,4 @@ pub(super) const ALL: &[Fear] = fears![
 ];
 
 /// Not seen passing on a real cluster yet: run only when asked for by name, and moved up to [`ALL`] one by one.
-pub(super) const WAITING: &[Fear] = fears![await_clocks::await_wall_clock_jumps];
+pub(super) const WAITING: &[Fear] = fears![await_clocks::await_wall_clock_jumps,];
