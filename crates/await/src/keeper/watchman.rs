@@ -173,10 +173,8 @@ impl Watchman {
             deeds.push(Deed::Start { term, not_after });
             return;
         }
-        match self.state {
-            // "Missed" would say that nothing runs.
-            State::Running | State::Killing { .. } => return,
-            State::Waiting | State::Over { .. } => {}
+        if matches!(self.state, State::Running | State::Killing { .. }) {
+            return; // "Missed" would say that nothing runs
         }
         // Too late, so that the elector renews the lease and asks again; or it crossed with a request to end.
         deeds.push(Deed::Tell(Word::Missed));

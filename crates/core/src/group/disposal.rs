@@ -26,7 +26,7 @@ pub(super) struct Disposal {
     slots: BTreeMap<Uid, Slot>,
     /// Who lost the seat.
     left: BTreeMap<Uid, Loser>,
-    /// Since when traffic follows the seat.
+    /// Since when traffic follows the seat, while there is who lost it.
     followed: Option<Duration>,
 }
 
@@ -54,8 +54,8 @@ pub(super) fn project(
     actions: &mut Vec<Action>,
 ) {
     group.disposal.left.retain(|_, loser| now < loser.seen + DUE_LASTS);
-    let since = follows(group, spec).then(|| group.disposal.followed.unwrap_or(now));
-    group.disposal.followed = since;
+    let followed = !group.disposal.left.is_empty() && follows(group, spec);
+    group.disposal.followed = followed.then(|| group.disposal.followed.unwrap_or(now));
     let doomed: Vec<(MemberView, Grace)> = group
         .all_members()
         .filter(|member| !member.terminating && !member.phase.is_finished())
@@ -63,11 +63,11 @@ pub(super) fn project(
         .collect();
     let is_doomed = |uid: &Uid| doomed.iter().any(|(member, _)| member.uid == *uid);
     group.disposal.slots.retain(|uid, _| is_doomed(uid));
-    let left = since.map(|since| since + TRAFFIC_LEAVES);
+    let unused_from = group.disposal.followed.map(|since| since + TRAFFIC_LEAVES);
     let at_once = group.writes_at_once();
     let seat = group.valid_seat().map(|(record, marks)| (record.uid.clone(), marks.term));
     for (member, grace) in doomed {
-        if let Some(at) = left.filter(|at| grace == Grace::Own && now < *at) {
+        if let Some(at) = unused_from.filter(|at| grace == Grace::Own && now < *at) {
             group.wake_at(at);
             continue;
         }

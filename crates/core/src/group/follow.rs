@@ -20,7 +20,7 @@ use crate::reason::Reason;
 use crate::seat::{SeatMarks, SeatRecord, SeatState};
 use crate::spec::{Electors, FollowSpec, GroupSpec, WhenNoCandidate};
 use crate::switchover::{Answer, Phase};
-use crate::view::{MemberView, SliceView};
+use crate::view::MemberView;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -315,9 +315,10 @@ pub(super) fn served(group: &Group, spec: &GroupSpec, follow: &FollowSpec, now: 
     let clears = spec.when_no_candidate == WhenNoCandidate::Clear;
     match &group.following.stands {
         // It is just being read live: a dead pod's successor may be this one.
-        Stands::Unknown(_) | Stands::Unconfirmed(_) if is_unsettled(group, now) => Served::Untouched,
+        Stands::Unconfirmed(_) => Served::Untouched,
+        Stands::Unknown(_) if is_unsettled(group, now) => Served::Untouched,
         // Somebody else holds it: whoever held it before is not active any more.
-        Stands::Unknown(_) | Stands::Unconfirmed(_) => Served::Emptied,
+        Stands::Unknown(_) => Served::Emptied,
         Stands::Absent | Stands::Released if clears && !is_unsettled(group, now) => Served::Emptied,
         Stands::Unread | Stands::Refused(_) | Stands::Gone(_) | Stands::Absent | Stands::Released => {
             Served::Frozen
@@ -336,19 +337,6 @@ pub(super) fn served(group: &Group, spec: &GroupSpec, follow: &FollowSpec, now: 
 fn has_lapsed(group: &Group) -> bool {
     let record = group.seat.state.record();
     group.following.lapsed.is_some() && group.following.lapsed.as_ref() == record.map(|record| &record.rv)
-}
-
-/// Whether this slice contradicts what is about to be written although its term is no higher: programs that do not count their
-/// transitions rightly name two holders at one term, and which of them is the newer only a live read tells.
-pub(super) fn contradicts(group: &Group, slice: &SliceView, term: Term, holder: Option<&Uid>) -> bool {
-    let stamped = slice.stamp.as_ref().map(|(_, stamped)| *stamped);
-    let named =
-        slice.content.as_ref().and_then(|content| content.endpoint.as_ref()).map(|endpoint| &endpoint.uid);
-    group.follows().is_some()
-        && stamped == Some(term)
-        && named.is_some()
-        && holder.is_some()
-        && named != holder
 }
 
 /// The term to be shown, also while nobody known holds the Lease; and whether it is no fencing token, because it is our own count

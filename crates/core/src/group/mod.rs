@@ -258,30 +258,24 @@ impl Group {
         mark.is_some_and(|mark| mark.controller != self.controller)
     }
 
-    /// Whether marks may be overwritten by these. `differs`: what carries them does not lead as these would. Where others elect, and
-    /// two holders may have one term, either may be the newer, and only a live read settles that.
+    /// Whether marks may be overwritten by these, see [`Self::is_forward`].
     fn is_forward_mark(&mut self, rv: &Rv, had: Option<&Mark>, differs: bool, write: &MarksWrite) -> bool {
         let Some(stamp) = had.and_then(|mark| mark.stamp.as_ref()) else { return true };
         let MarksWrite::Set(marks) = write else { return true };
         let Some(seat) = &marks.seat else { return true };
-        let contradicts = differs && self.follows().is_some() && stamp.1 == seat.term;
-        self.is_forward(rv, stamp, contradicts, &seat.uid, seat.term)
+        self.is_forward(rv, stamp, differs, &seat.uid, seat.term)
     }
 
     /// An older term never overwrites a newer one. A projection that claims to be newer than the seat, or to follow another
-    /// seat, puts what is known of the seat in doubt; once that was read live, the seat wins.
-    fn is_forward(
-        &mut self,
-        rv: &Rv,
-        stamp: &(Uid, Term),
-        contradicts: bool,
-        seat: &Uid,
-        term: Term,
-    ) -> bool {
+    /// seat, puts what is known of the seat in doubt; once that was read live, the seat wins. So does one that `differs` from what
+    /// would be written, at the same term, where others elect: programs that do not count their transitions rightly name two
+    /// holders at one term.
+    fn is_forward(&mut self, rv: &Rv, stamp: &(Uid, Term), differs: bool, seat: &Uid, term: Term) -> bool {
         let (stamped_seat, stamped) = stamp;
         let behind = stamped_seat == seat && *stamped > term;
         // Also where this seat was once read live: another may have been made since, and the watch lag behind.
         let other_seat = stamped_seat != seat;
+        let contradicts = differs && self.follows().is_some() && *stamped == term;
         if !behind && !other_seat && !contradicts || note::claim_settled(self, rv) {
             return true;
         }

@@ -231,8 +231,10 @@ fn may_write(
 fn is_forward(group: &mut Group, slice: &SliceView, content: &SliceContent) -> bool {
     let Some(stamp) = &slice.stamp else { return true };
     let holder = content.endpoint.as_ref().map(|endpoint| &endpoint.uid);
-    let contradicts = follow::contradicts(group, slice, content.term, holder);
-    group.is_forward(&slice.rv, stamp, contradicts, &content.seat_uid, content.term)
+    let named =
+        slice.content.as_ref().and_then(|content| content.endpoint.as_ref()).map(|endpoint| &endpoint.uid);
+    let differs = named.is_some() && holder.is_some() && named != holder;
+    group.is_forward(&slice.rv, stamp, differs, &content.seat_uid, content.term)
 }
 
 pub(super) fn note_written(

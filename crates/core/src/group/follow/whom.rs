@@ -1,8 +1,8 @@
 //! Whom a followed Lease means: by its marks, by what its text and the pods' names and times say, and by what was read live.
 
 use super::super::{Group, note};
-use super::{Following, Stands};
-use crate::follow::{HolderNames, Naming, naming};
+use super::Stands;
+use crate::follow::{Naming, naming};
 use crate::ids::{Rv, Uid};
 use crate::observation::Live;
 use crate::seat::{SeatRecord, SeatState};
@@ -21,17 +21,12 @@ pub(super) struct Believed {
 
 /// A live read that was sent then is answered. A version newer than what it says was written after every pod known then was made.
 pub(in crate::group) fn note_read(group: &mut Group, sent: Duration, live: &Live) {
-    let names = group.follows().map(|follow| follow.holder.clone());
-    let following = &mut group.following;
-    following.read_sent = following.read_sent.max(Some(sent));
+    group.following.read_sent = group.following.read_sent.max(Some(sent));
     let Some(record) = live.seat.record() else { return };
-    if following.unclear.as_ref().is_some_and(|unclear| sent >= unclear.since) {
-        let member = meant(following, names, record, live).cloned();
-        let believed = record.holder.clone().zip(member);
-        following.confirmed =
-            believed.map(|(text, member)| Believed { seat: record.uid.clone(), text, member });
+    if group.following.unclear.as_ref().is_some_and(|unclear| sent >= unclear.since) {
+        group.following.confirmed = meant(group, record, live);
     }
-    for (since, read) in following.known.values_mut() {
+    for (since, read) in group.following.known.values_mut() {
         if *since <= sent && read.is_none() {
             *read = Some(record.rv.clone());
         }
@@ -39,19 +34,17 @@ pub(in crate::group) fn note_read(group: &mut Group, sent: Duration, live: &Live
 }
 
 /// Whom what stands in the Lease means, of the pods that were read live with it.
-fn meant<'a>(
-    following: &Following,
-    names: Option<HolderNames>,
-    record: &SeatRecord,
-    live: &'a Live,
-) -> Option<&'a Uid> {
-    let doubtful = live.pods.iter().find(|(uid, _)| following.doubtful.as_ref() == Some(uid));
-    if let Some((uid, Some(_))) = doubtful {
-        return Some(uid);
-    }
-    let named = live.named.as_ref()?;
-    let name = names?.pod_name(record.holder.as_deref()?)?.to_owned();
-    (*named.name == *name).then_some(&named.uid)
+fn meant(group: &Group, record: &SeatRecord, live: &Live) -> Option<Believed> {
+    let text = record.holder.as_ref()?;
+    let doubtful = group.following.doubtful.as_ref();
+    let known = live.pods.iter().find(|(uid, pod)| doubtful == Some(uid) && pod.is_some());
+    let named = || {
+        let pod = live.named.as_ref()?;
+        let name = group.follows()?.holder.pod_name(text)?;
+        (*pod.name == *name).then_some(&pod.uid)
+    };
+    let member = known.map(|(uid, _)| uid).or_else(named)?.clone();
+    Some(Believed { seat: record.uid.clone(), text: text.clone(), member })
 }
 
 /// The pod that the Lease names was read by its name, before any watch told of it.
@@ -94,11 +87,12 @@ pub(super) fn read_record(
         })
     };
     let why = match named {
-        Naming::Member(member) => return (Stands::Held, Some((record.clone(), member.clone())), None),
-        Naming::Named(member) if confirmed(member) => {
+        Naming::Named(member) if !confirmed(member) => {
+            return (Stands::Unconfirmed(member.name.clone()), None, doubtful);
+        }
+        Naming::Member(member) | Naming::Named(member) => {
             return (Stands::Held, Some((record.clone(), member.clone())), None);
         }
-        Naming::Named(member) => return (Stands::Unconfirmed(member.name.clone()), None, doubtful),
         Naming::Older(member) => format!(
             "its holder {text:?} was perhaps written before pod {} was made, and may mean another; the next renewal tells",
             member.name
