@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -16,9 +16,6 @@ use super::wait::{fault_lasts, until};
 use super::watchdog::{World, pod_ip};
 use crate::dns::{self, Answer};
 use crate::old::{Old, System};
-
-/// As long as nothing is to happen.
-const REST: Duration = Duration::from_secs(3);
 
 /// A label.
 pub type Label = (&'static str, &'static str);
@@ -320,19 +317,32 @@ impl Trial {
         Ok(written)
     }
 
-    /// Waits until labels and selector have stayed as they are for a while; what changed before that is noted. Two controllers that
+    /// Waits for what the old controller chooses, and lets a client and the judge look on.
+    pub async fn led_by_old(&mut self, users: &Users) -> Result<Active> {
+        self.led_to(users, PATIENT, "the old controller's choice", |_| true).await?;
+        self.rested().await?;
+        let chosen = self.start_users_client(users, &[]).await?;
+        self.one_active(users);
+        Ok(chosen)
+    }
+
+    /// Waits until labels and selector have stayed as they are for a while, after so many changes at most: two controllers that
     /// fight never let them rest.
-    pub async fn roles_rest(&mut self, users: &Users) -> Result<()> {
-        let start = Instant::now();
+    pub async fn roles_rest(&mut self, users: &Users, quiet: Duration, most: usize) -> Result<()> {
+        let version = self.dog.world().newest_version();
+        let mut last = version;
         loop {
-            let version = self.dog.world().newest_version();
-            fault_lasts(REST).await;
-            let changes = users.role_changes(&self.dog.world(), version);
-            if changes.is_empty() {
+            fault_lasts(quiet).await;
+            let world = self.dog.world();
+            let changes = users.role_changes(&world, version);
+            ensure!(
+                changes.len() <= most,
+                "changes of labels and selector while nothing happened: {changes:?}"
+            );
+            if users.role_changes(&world, last).is_empty() {
                 return Ok(());
             }
-            ensure!(start.elapsed() < PATIENT, "labels and selector still change: {changes:?}");
-            self.note(format!("{} changes before labels and selector rest: {changes:?}", changes.len()));
+            last = world.newest_version();
         }
     }
 

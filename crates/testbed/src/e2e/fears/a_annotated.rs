@@ -20,6 +20,8 @@ const MEMBER: &str = "hotstandby.dev/member";
 const REPAIR: Duration = Duration::from_secs(5);
 /// As long as nothing is to happen.
 const LONG: Duration = Duration::from_secs(3);
+/// The key of the older controller goes and comes back with each switch.
+const MOST_CHANGES: usize = 4;
 /// The kubelet asks for readiness once a second, and looks for what follows from it as often.
 const UNREADY: Duration = Duration::from_secs(6);
 
@@ -81,16 +83,13 @@ pub(super) async fn a_running_old_controller_is_taken_over(trial: &mut Trial) ->
     trial.without_hotstandby().await?;
     trial.deploy_users(&A).await?;
     let old = trial.start_old(System::A).await?;
-    trial.led_to(&A, PATIENT, "the old controller's choice", |_| true).await?;
-    trial.rested().await?;
-    let before = trial.start_users_client(&A, &[]).await?;
-    trial.one_active(&A);
+    let before = trial.led_by_old(&A).await?;
 
     trial.grant(&A).await?;
     trial.env.scale(2).await?;
     let active = trial.take_over(&A).await?;
     ensure!(active.uid == before.uid, "traffic went from {} to {}", before.pod, active.pod);
-    trial.roles_rest(&A).await?;
+    trial.roles_rest(&A, LONG, MOST_CHANGES).await?;
     trial.nothing_failed()?;
 
     // The old one labels whom it likes when the active one turns unready: nobody is led there.
@@ -99,7 +98,7 @@ pub(super) async fn a_running_old_controller_is_taken_over(trial: &mut Trial) ->
     trial.failover(fault, &active, UNREADY).await?;
     trial.tell(&active.ip, "ready=good").await?;
     trial.pods_ready(&A, 3).await?;
-    trial.roles_rest(&A).await?;
+    trial.roles_rest(&A, LONG, MOST_CHANGES).await?;
     old.stop()?;
     trial.led_to(&A, PATIENT, "one pod", |_| true).await?;
     trial.moved(1).await

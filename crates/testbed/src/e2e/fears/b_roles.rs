@@ -93,14 +93,11 @@ pub(super) async fn b_running_old_controller_is_taken_over(trial: &mut Trial) ->
     trial.dog.fed_by_selector(&[B.service]);
     let old = trial.start_old(System::B).await?;
     trial.deploy_users(&B).await?;
-    trial.led_to(&B, PATIENT, "the old controller's choice", |_| true).await?;
-    trial.rested().await?;
-    let before = trial.start_users_client(&B, &[]).await?;
-    trial.one_active(&B);
+    let before = trial.led_by_old(&B).await?;
 
     let active = trial.take_over(&B).await?;
     ensure!(active.uid == before.uid, "traffic went from {} to {}", before.pod, active.pod);
-    trial.roles_rest(&B).await?;
+    trial.roles_rest(&B, LONG, 0).await?;
     old.stop()?;
     trial.moved(0).await?;
     trial.nothing_failed()

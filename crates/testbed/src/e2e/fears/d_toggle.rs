@@ -51,14 +51,11 @@ async fn roles_are_whole(trial: &Trial, users: &Users, limit: Duration) -> Resul
 pub(super) async fn d_running_old_loop_is_taken_over(trial: &mut Trial) -> Result<()> {
     trial.deploy_users(&D).await?;
     let old = trial.start_old(System::D { app: D.app.1.to_owned(), pause: Duration::from_secs(1) }).await?;
-    trial.led_to(&D, PATIENT, "the old loop's choice", |_| true).await?;
-    trial.rested().await?;
-    let before = trial.start_users_client(&D, &[]).await?;
-    trial.one_active(&D);
+    let before = trial.led_by_old(&D).await?;
 
     let active = trial.take_over(&D).await?;
     ensure!(active.uid == before.uid, "traffic went from {} to {}", before.pod, active.pod);
-    trial.roles_rest(&D).await?;
+    trial.roles_rest(&D, LONG, 0).await?;
     old.stop()?;
     trial.moved(0).await?;
     trial.nothing_failed()?;

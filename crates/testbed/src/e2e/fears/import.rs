@@ -10,6 +10,9 @@ use super::super::trial::{PATIENT, Trial};
 use super::super::watchdog::World;
 use crate::old::{Old, System};
 
+/// As long as nothing is to happen.
+const LONG: Duration = Duration::from_secs(3);
+
 /// It said that no traffic moves; what it printed is applied as it is while the old controller runs, and none moves.
 pub(super) async fn b_import_says_what_the_move_does_not(trial: &mut Trial) -> Result<()> {
     // It takes no pods that were there before it.
@@ -26,10 +29,7 @@ pub(super) async fn d_import_says_what_the_move_does_not(trial: &mut Trial) -> R
 }
 
 async fn moved_by_import(trial: &mut Trial, users: &Users, old: Old) -> Result<()> {
-    trial.led_to(users, PATIENT, "the old controller's choice", |_| true).await?;
-    trial.rested().await?;
-    let before = trial.start_users_client(users, &[]).await?;
-    trial.one_active(users);
+    let before = trial.led_by_old(users).await?;
 
     let said = trial.cli(&["import", "--check"]).await?;
     ensure!(said.contains(&before.pod), "{} is active today, and it says: {said}", before.pod);
@@ -44,7 +44,7 @@ async fn moved_by_import(trial: &mut Trial, users: &Users, old: Old) -> Result<(
     let seated = |world: &World| world.seat(&group);
     let seat = trial.dog.wait(START_LIMIT, &format!("the seat of group {group}"), seated).await?;
     ensure!(seat.holder_uid == before.uid, "{} was active, and {} holds the seat", before.pod, seat.holder);
-    trial.roles_rest(users).await?;
+    trial.roles_rest(users, LONG, 0).await?;
     trial.led_to(users, PATIENT, "the same pod", |now| now.uid == before.uid).await?;
     old.stop()?;
     trial.moved(0).await?;
