@@ -209,9 +209,15 @@ impl Env {
     /// Grants hotstandby rights beyond its own, by the YAML that users apply.
     pub async fn grant(&self, with: &[&str]) -> Result<()> {
         for with in with {
-            self.apply(&workspace_root().join(format!("deploy/with-{with}.yaml"))).await?;
+            self.apply(&right_file(with)).await?;
         }
         Ok(())
+    }
+
+    /// Takes such a right away, if it was granted.
+    pub async fn take_back(&self, with: &str) -> Result<()> {
+        let file = right_file(with).display().to_string();
+        self.kubectl(&["delete", "--ignore-not-found", "-f", &file]).await.map(drop)
     }
 
     /// Runs kubectl as administrator.
@@ -369,6 +375,10 @@ impl Env {
         let words: Vec<&str> = which.into_iter().chain(how).collect();
         self.kubectl(&words).await.unwrap_or_else(|error| format!("no logs: {error:#}"))
     }
+}
+
+fn right_file(with: &str) -> PathBuf {
+    workspace_root().join(format!("deploy/with-{with}.yaml"))
 }
 
 fn replica(pod: &Value) -> Replica {

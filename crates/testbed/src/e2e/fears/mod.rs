@@ -129,4 +129,8 @@ pub(super) const ALL: &[Fear] = fears![
 ];
 
 /// Not seen passing on a real cluster yet: run only when asked for by name, and moved up to [`ALL`] one by one.
-pub(super) const WAITING: &[Fear] = fears![await_clocks::await_wall_clock_jumps,];
+pub(super) const WAITING: &[Fear] = fears![
+    await_clocks::await_wall_clock_jumps,
+    old_connections::deletion_without_its_right_is_silent,
+    old_connections::group_deleted_before_the_old_active,
+];

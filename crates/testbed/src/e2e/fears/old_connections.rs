@@ -71,6 +71,44 @@ pub(super) async fn old_connections_outlive_the_switch(trial: &mut Trial) -> Res
     trial.nothing_failed()
 }
 
+/// Without the right to delete pods the old active stays, and the group says what to grant; granted soon, it is still done.
+pub(super) async fn deletion_without_its_right_is_silent(trial: &mut Trial) -> Result<()> {
+    trial.env.take_back("delete-pods").await?;
+    Scene::default().spec(&json!({"oldActive": "Delete"})).deploy(trial).await?;
+    let old = trial.active()?;
+    trial.cli(&["switchover", GROUP]).await?;
+    let said = trial.condition("Accepted", "False", "NotGranted", PATIENT).await?;
+    ensure!(said.contains(&old.pod) && said.contains("delete-pods"), "it does not say what to do: {said}");
+    ensure!(is_there(&trial.dog.world(), &old.uid), "{} was deleted without a right", old.pod);
+    trial.env.grant(&["delete-pods"]).await?;
+    let gone = |world: &World| (!is_there(world, &old.uid)).then_some(());
+    trial.dog.wait(PATIENT, &format!("{} to be deleted", old.pod), gone).await?;
+    trial.condition("Accepted", "True", "", PATIENT).await?;
+    trial.settled(3).await
+}
+
+/// The group goes while the old active waits for its deletion: it stays.
+pub(super) async fn group_deleted_before_the_old_active(trial: &mut Trial) -> Result<()> {
+    trial.env.grant(&["delete-pods"]).await?;
+    Scene::default().spec(&json!({"oldActive": "Delete"})).deploy(trial).await?;
+    let old = trial.active()?;
+    trial.cli(&["switchover", GROUP]).await?;
+    trial.env.objects.delete(Kind::ActiveStandby, &trial.namespace, GROUP).await?;
+    ensure!(is_there(&trial.dog.world(), &old.uid), "{} was deleted before traffic could leave it", old.pod);
+    let gone = |world: &World| world.seat(GROUP).is_none().then_some(());
+    trial.dog.wait(PATIENT, "the seat to go", gone).await?;
+    fault_lasts(LONG).await;
+    let world = trial.dog.world();
+    ensure!(is_there(&world, &old.uid), "{} was deleted for a group that is gone", old.pod);
+    ensure!(world.slices(SERVICE).is_empty(), "a slice was left");
+    Ok(())
+}
+
+/// Whether a pod is there and was not told to go.
+fn is_there(world: &World, uid: &str) -> bool {
+    world.pod_by_uid(uid).is_some_and(|pod| pod.pointer("/metadata/deletionTimestamp").is_none())
+}
+
 /// With `order: Strict` the old active has let go of its connections before the new one is promoted; while it does not answer nobody
 /// is, and its death serves as well.
 pub(super) async fn strict_order_promotes_before_the_old_one_let_go(trial: &mut Trial) -> Result<()> {
