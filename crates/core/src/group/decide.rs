@@ -2,7 +2,7 @@
 
 use super::{Group, assess, follow, labels, pointer};
 use crate::action::MemberRef;
-use crate::candidate::{self, Candidate, Confidence};
+use crate::candidate::{self, Candidate, Confidence, Unfit};
 use crate::facts::{Fact, Standing};
 use crate::health::{Failing, Health, Verdict};
 use crate::ids::{Now, Rv, Uid};
@@ -17,6 +17,10 @@ use std::time::Duration;
 
 /// How long a closed tripwire is worth reading ahead for: a dead process is proven within milliseconds.
 const TRIP_LASTS: Duration = Duration::from_secs(1);
+
+/// How long a first choice waits, once it could be made, for the member label of whoever traffic goes to already: its write may
+/// be late by some tries, and until then traffic stays where it is.
+const INCUMBENT_LABELLED: Duration = Duration::from_secs(5);
 
 /// What should become of the seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,7 +152,7 @@ fn claim(group: &mut Group, spec: &GroupSpec, now: Duration) -> Decision {
     if reason == Reason::Initial && names_unusable_service(group, spec) {
         return Decision::Vacant; // not accepted: nothing is begun
     }
-    if reason == Reason::Initial && !ready_to_choose(group, spec, now) {
+    if reason == Reason::Initial && !ready_to_choose(group, spec, now, incumbent.as_ref()) {
         return Decision::Stay;
     }
     let from = before.map(|marks| MemberRef { name: marks.holder_name, uid: marks.holder_uid });
@@ -189,22 +193,31 @@ fn served_uid(group: &Group, spec: &GroupSpec) -> Option<Uid> {
 
 /// The one fit member with the active's label, whoever put it there. Of two, none is more active than the other.
 fn labelled_uid(group: &Group, spec: &GroupSpec) -> Option<Uid> {
-    let fit = |member: &&MemberView| assess::fitness(group, member).is_none();
+    let fit = |member: &&MemberView| {
+        assess::fitness(group, member).is_none_or(|unfit| unfit == Unfit::NotLabelled)
+    };
     let mut carriers = labels::carriers(group, spec.role_label.as_ref()?).filter(fit);
     carriers.next().filter(|_| carriers.next().is_none()).map(|member| member.uid.clone())
 }
 
-/// A first choice waits until each fit member was heard of, so that the order decides and not a millisecond; but
-/// not for longer than an answer may take.
-fn ready_to_choose(group: &mut Group, spec: &GroupSpec, now: Duration) -> bool {
+/// A first choice waits until each fit member was heard of and its label has settled, so that the order decides and not a
+/// millisecond; but not for longer than an answer may take, and somewhat longer for the label of whoever traffic goes to now.
+fn ready_to_choose(group: &mut Group, spec: &GroupSpec, now: Duration, incumbent: Option<&Uid>) -> bool {
     let fit = assess::candidates(group, spec, None, None);
     let unheard = fit.iter().any(|candidate| {
         let heard = group.detection.health.get(&candidate.member.uid).is_some_and(Health::was_heard_of);
         !heard && super::probes::target(group, spec, candidate.member).is_ok()
     });
+    let settling = |member: &MemberView| {
+        assess::fitness(group, member) == Some(Unfit::NotLabelled) && !labels::is_refused(group, &member.uid)
+    };
     let since = fit.iter().filter_map(|candidate| group.detection.fit_since.get(&candidate.member.uid)).min();
-    let until = since.copied().unwrap_or(now) + spec.timing.timeout + Duration::from_millis(100);
-    if !unheard || now >= until {
+    let waits_for_label = since.is_some() && group.all_members().any(settling);
+    let waits_for_incumbent = incumbent.and_then(|uid| group.member(uid)).is_some_and(settling);
+    let answers = spec.timing.timeout + Duration::from_millis(100);
+    let limit = if waits_for_incumbent { answers.max(INCUMBENT_LABELLED) } else { answers };
+    let until = since.copied().unwrap_or(now) + limit;
+    if !(unheard || waits_for_label) || now >= until {
         return true;
     }
     group.wake_at(until);

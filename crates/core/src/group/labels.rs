@@ -69,6 +69,11 @@ pub(super) fn is_unsettled(group: &Group, uid: &Uid) -> bool {
     group.labels.unsettled.contains(uid)
 }
 
+/// Whether its labels were last refused, so that they may never be as they should.
+pub(super) fn is_refused(group: &Group, uid: &Uid) -> bool {
+    group.labels.slots.get(uid).is_some_and(|slot| slot.refused().is_some())
+}
+
 /// Whether the member has carried this label for so long that the endpoint controller knows.
 pub(super) fn is_settled(group: &mut Group, uid: &Uid, key: &str, value: &str, now: Duration) -> bool {
     let seen = group.labels.seen.get(&(uid.clone(), key.into()));

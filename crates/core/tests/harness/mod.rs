@@ -95,6 +95,9 @@ fn parse(text: &str) -> Vec<Block> {
             expected.push_str(line);
             expected.push('\n');
         }
+        // A case begins with nothing, also with no output: one that forgot its own ---- would be checked by nobody.
+        let begun = commands.iter().filter(|line| line.starts_with("case ")).count();
+        assert!(begun <= 1, "a case without ---- at line {start}");
         blocks.push(Block { line: start, commands: std::mem::take(&mut commands), expected });
     }
     assert!(commands.iter().all(String::is_empty), "commands without ---- at line {start}");
