@@ -193,9 +193,8 @@ fn served_uid(group: &Group, spec: &GroupSpec) -> Option<Uid> {
 
 /// The one fit member with the active's label, whoever put it there. Of two, none is more active than the other.
 fn labelled_uid(group: &Group, spec: &GroupSpec) -> Option<Uid> {
-    let fit = |member: &&MemberView| {
-        assess::fitness(group, member).is_none_or(|unfit| unfit == Unfit::NotLabelled)
-    };
+    let fit =
+        |member: &&MemberView| assess::fitness(group, member).is_none_or(|unfit| unfit == Unfit::NotLabelled);
     let mut carriers = labels::carriers(group, spec.role_label.as_ref()?).filter(fit);
     carriers.next().filter(|_| carriers.next().is_none()).map(|member| member.uid.clone())
 }

@@ -13,7 +13,7 @@ use crate::ids::Uid;
 use crate::labels::{MEMBER_LABEL, led_keys};
 use crate::observation::WriteError;
 use crate::spec::{DeletionPolicy, GroupSpec, RoleLabel};
-use crate::view::MemberView;
+use crate::view::{Mark, MemberView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub(super) struct Labels {
     seen: BTreeMap<(Uid, Arc<str>), (Arc<str>, Duration)>,
     /// Members that the selector pointer must not name yet.
     unsettled: BTreeSet<Uid>,
+    /// Since when no Service is, or is to be, led by the pointer.
+    unpointed: Option<Duration>,
     /// The members were looked at once: what they carried then was stored before.
     looked: bool,
 }
@@ -54,8 +56,11 @@ pub(super) fn refresh(group: &mut Group, spec: &GroupSpec, now: Duration) {
     labels.slots.retain(|uid, _| members.contains_key(uid));
     labels.unsettled.clear();
     if spec.pointed.is_empty() {
+        let since = if pointer::points(group) { None } else { group.labels.unpointed.or(Some(now)) };
+        group.labels.unpointed = since;
         return;
     }
+    group.labels.unpointed = None;
     let uids: Vec<Uid> = members.keys().cloned().collect();
     for uid in uids {
         if !is_settled(group, &uid, MEMBER_LABEL, uid.as_str(), now) {
@@ -102,7 +107,7 @@ pub(super) fn project(
     }
     let carrier = carrier(group, served);
     let roles_wait = pointer::is_on_its_way(group, spec, now);
-    let still_pointed = pointer::points(group);
+    let undo_pointed = may_undo_pointed(group, now);
     let fences: BTreeSet<Uid> = match &carrier {
         Carrier::Member(_) if !roles_wait => unfenced(group).into_iter().map(|one| one.uid).collect(),
         _ => BTreeSet::new(),
@@ -115,7 +120,7 @@ pub(super) fn project(
             role_change(group, role, &member, is_active, roles_wait, &mut changes);
         }
         member_change(spec, &member, &mut changes);
-        undo_changes(spec, &member, still_pointed, &mut changes);
+        undo_changes(spec, &member, undo_pointed, &mut changes);
         let wants_marks =
             wants_marks(group, spec, &member) || spec.role_label.is_some() && fences.contains(&member.uid);
         if changes.is_empty() && !wants_marks {
@@ -217,11 +222,20 @@ fn member_change(spec: &GroupSpec, member: &MemberView, changes: &mut Changes) {
     }
 }
 
-/// What the group led before and leads no more. Labels that a selector still asks for go after it, or it led nowhere meanwhile.
-fn undo_changes(spec: &GroupSpec, member: &MemberView, still_pointed: bool, changes: &mut Changes) {
-    let Some(mark) = member.mark.as_ref().filter(|_| !still_pointed || !spec.pointed.is_empty()) else {
-        return;
-    };
+/// Whether labels that a pointer needed may go: no selector asks for them, nor does the endpoint controller think so any more. Before,
+/// the Service led nowhere.
+fn may_undo_pointed(group: &mut Group, now: Duration) -> bool {
+    let Some(until) = group.labels.unpointed.map(|since| since + SETTLING) else { return false };
+    if now < until {
+        group.wake_at(until);
+    }
+    now >= until
+}
+
+/// What the group led before and leads no more.
+fn undo_changes(spec: &GroupSpec, member: &MemberView, undo_pointed: bool, changes: &mut Changes) {
+    let was_pointed = |mark: &Mark| spec.pointed.is_empty() && mark.undo.contains_key(MEMBER_LABEL);
+    let Some(mark) = member.mark.as_ref().filter(|mark| undo_pointed || !was_pointed(mark)) else { return };
     for (key, value) in &mark.undo {
         if led_keys(spec).all(|led| *led != **key) {
             changes.insert(key.clone(), value.clone());

@@ -5,24 +5,23 @@ use super::leases::LeaseWatches;
 use super::mailbox::Mailbox;
 use super::publisher::Publisher;
 use super::relists::Relists;
+use super::sweep::Sweep;
 use super::task::GroupTask;
-use hotstandby_cluster::index::{Change, Drained, Index, Leftover, LeftoverKind};
+use hotstandby_cluster::index::{Change, Drained, Index, Leftover};
 use hotstandby_cluster::status::StatusStore;
-use hotstandby_cluster::sweep::{Sweeper, Swept};
+use hotstandby_cluster::sweep::Sweeper;
 use hotstandby_cluster::watch::Relister;
 use hotstandby_core::ids::GroupKey;
 use hotstandby_core::observation::Observation;
 use hotstandby_host::context::HostContext;
 use hotstandby_host::gates::Gates;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// Changes applied before what is due is handed out: a list of thousands must not be handed out one by one.
 const MOST_AT_ONCE: usize = 512;
-/// Tries to remove one thing; what is left then waits for the next look.
-const SWEEP_TRIES: usize = 6;
 /// Between two looks for what nobody needs any more.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
 
@@ -220,56 +219,7 @@ impl Hub {
         if leftovers.is_empty() {
             return;
         }
-        let sweeper = Arc::clone(&self.parts.sweeper);
-        tokio::spawn(async move {
-            // Labels that a selector still asks for stay: without them the Service would lead nowhere.
-            let mut still_pointed = HashSet::new();
-            for leftover in leftovers {
-                let labels = matches!(leftover.kind, LeftoverKind::Labels { .. });
-                if labels && still_pointed.contains(&leftover.group) {
-                    continue;
-                }
-                let done = sweep.one(&sweeper, &leftover).await;
-                if !done && matches!(leftover.kind, LeftoverKind::Selector { .. }) {
-                    still_pointed.insert(leftover.group);
-                }
-            }
-        });
-    }
-}
-
-/// Why something is swept.
-#[derive(Clone, Copy)]
-enum Sweep {
-    /// Its group is gone: proven by a live read before it is deleted.
-    Orphan,
-    /// Its living group no longer names the Service, follows a Lease of others, or lost the member.
-    Stale,
-}
-
-impl Sweep {
-    /// Removes one thing, or learns that it stays; `false`: neither could be done.
-    async fn one(self, sweeper: &Sweeper, leftover: &Leftover) -> bool {
-        let mut pause = Duration::from_millis(200);
-        for _ in 0..SWEEP_TRIES {
-            let outcome = match self {
-                Self::Orphan => sweeper.sweep(leftover).await,
-                Self::Stale => sweeper.remove_stale(leftover).await,
-            };
-            match outcome {
-                Ok(Swept::Gone) => {
-                    tracing::info!(group = %leftover.group, kind = ?leftover.kind, "removed what was left behind");
-                    return true;
-                }
-                Ok(Swept::Kept) => return true,
-                Err(error) => {
-                    tracing::warn!(group = %leftover.group, kind = ?leftover.kind, ?error, "sweeping failed; tried again");
-                }
-            }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
-        false
+        tokio::spawn(sweep.all(Arc::clone(&self.parts.sweeper), leftovers));
     }
 }
 

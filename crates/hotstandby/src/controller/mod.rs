@@ -12,6 +12,7 @@ mod publisher;
 mod relists;
 mod replicas;
 mod start;
+mod sweep;
 mod task;
 mod watches;
 

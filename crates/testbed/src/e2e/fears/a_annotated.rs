@@ -132,6 +132,17 @@ pub(super) async fn a_removed_annotation_leaves_no_selector_behind(trial: &mut T
     trial.dog.wait(REPAIR, "labels and seat to go with the Service", undone).await
 }
 
+/// Labels that the selector asked for go after it, and not before the endpoint controller knows: else the Service led nowhere.
+pub(super) async fn a_removed_annotation_fails_no_request(trial: &mut Trial) -> Result<()> {
+    led_with_client(trial, &A).await?;
+    trial.dog.ask_no_more();
+    trial.patch(Kind::Service, A.service, &json!({"metadata": {"annotations": {MODE: null}}})).await?;
+    let bare = |world: &World| world.all(Kind::Pod).all(|pod| label(pod, MEMBER).is_none()).then_some(());
+    trial.dog.wait(REPAIR, "the labels to be gone", bare).await?;
+    fault_lasts(LONG).await;
+    trial.nothing_failed()
+}
+
 /// Two annotated Services over the same pods lead to the same one, or the second is refused with a reason and left alone.
 pub(super) async fn a_two_services_over_the_same_pods_agree_or_are_refused(trial: &mut Trial) -> Result<()> {
     let second = Users { service: "web-admin", ..A };

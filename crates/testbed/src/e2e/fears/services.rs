@@ -8,13 +8,17 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
 use super::super::harness::blocking;
-use super::super::objects::Kind;
-use super::super::scene::{SERVICE, Scene};
+use super::super::objects::{Kind, label};
+use super::super::scene::{GROUP, SERVICE, Scene};
 use super::super::trial::Trial;
 use super::super::wait::until;
+use super::super::watchdog::World;
 use crate::netns::in_netns;
 
 const OTHER: &str = "web-other";
+const MEMBER_LABEL: &str = "hotstandby.dev/member";
+/// Undoing is pushed by a watch, and labels stay two seconds longer.
+const UNDONE: Duration = Duration::from_secs(10);
 
 /// Whom a port says to be led to: the app's port 7000 greets with its name.
 async fn greeting(trial: &Trial, service: &str, port: u16) -> Result<String> {
@@ -75,5 +79,37 @@ pub(super) async fn two_services_named_ports(trial: &mut Trial) -> Result<()> {
         ensure!(terms.len() == 2 && terms.first() == terms.last(), "the slices differ: {terms:?}");
     }
     trial.moved(2).await?;
+    trial.nothing_failed()
+}
+
+/// A Service that its group leads no more leads to all pods again, as before the group, and on the way to each of them never to none.
+pub(super) async fn pointed_service_leaves_the_group(trial: &mut Trial) -> Result<()> {
+    trial.env.grant(&["selector-pointer"]).await?;
+    let pointed = Kind::Service.object(
+        SERVICE,
+        &json!({"spec": {"selector": {"app": GROUP}, "ports": [{"port": 80, "targetPort": "http"}]}}),
+    );
+    let own = Kind::Service.object(OTHER, &json!({"spec": {"ports": [{"port": 70, "targetPort": "echo"}]}}));
+    let led =
+        json!({"traffic": {"services": [{"name": SERVICE, "mode": "SelectorPointer"}, {"name": OTHER}]}});
+    trial.dog.fed_by_selector(&[SERVICE]);
+    Scene::default().services(vec![pointed, own]).spec(&led).deploy(trial).await?;
+    trial.start_client(&[]).await?;
+    let active = trial.active()?;
+
+    let left = json!({"spec": {"traffic": {"services": [{"name": OTHER}]}}});
+    trial.patch(Kind::ActiveStandby, GROUP, &left).await?;
+    let as_before = |world: &World| {
+        let service = world.find(Kind::Service, SERVICE)?;
+        let selects_all = service.pointer("/spec/selector") == Some(&json!({"app": GROUP}));
+        let bare = world.all(Kind::Pod).all(|pod| label(pod, MEMBER_LABEL).is_none());
+        (selects_all && bare).then_some(())
+    };
+    trial.dog.wait(UNDONE, "selector and labels to be as before", as_before).await?;
+    until(UNDONE, "the client to be led to other pods, too", async || {
+        let answers = trial.trace().answers();
+        Ok((answers.keys().any(|who| **who != *active.pod)).then_some(()))
+    })
+    .await?;
     trial.nothing_failed()
 }
