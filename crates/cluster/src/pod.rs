@@ -2,7 +2,7 @@
 
 mod lens;
 
-pub use lens::{Lens, Owners, to_member_view};
+pub use lens::{Lens, Owners, Rival, to_member_view};
 
 use crate::marked::Marked;
 use crate::names;

@@ -26,6 +26,7 @@ fn lens() -> Lens {
         critical: Arc::default(),
         led: Arc::from(["role".into()]),
         owners: crate::pod::Owners::default(),
+        rivals: Vec::new(),
     }
 }
 

@@ -49,6 +49,7 @@ fn lens(critical: CriticalContainers) -> Lens {
             replica_sets: HashMap::from([("web-abc".into(), 4)]),
             stateful_sets: HashMap::from([("web".into(), "rev-2".into())]),
         },
+        rivals: Vec::new(),
     }
 }
 

@@ -76,6 +76,7 @@ impl Index {
         }
         let sorted = self.sorted;
         let (_, space) = self.space(&key.namespace);
+        let shared_before = space.groups.get(&key).map(|had| space.sharing(had));
         let had = space.groups.get_mut(&key);
         let is_new = had.is_none();
         let (mut selector_changed, mut services_changed) = (is_new, is_new);
@@ -104,6 +105,7 @@ impl Index {
             self.find_seated(&key);
         }
         self.services_touched(&key.namespace, services);
+        self.sharing_touched(&key, shared_before.unwrap_or_default());
         if services_changed && key.kind == GroupKind::Cr {
             self.regroup_opted(&key.namespace);
         }
@@ -120,6 +122,8 @@ impl Index {
     pub(super) fn remove_group(&mut self, key: &GroupKey) {
         let (_, space) = self.space(&key.namespace);
         let Some(group) = space.take_group(key) else { return };
+        let sharing = space.sharing(&group);
+        self.touch_each(sharing, Part::Members);
         self.dirty.remove(key);
         self.nodes.moved(key, &group.nodes, &BTreeSet::new());
         self.seat_groups.remove(&*seat_name(key));
@@ -131,6 +135,15 @@ impl Index {
         self.removed.push((key.clone(), uid));
         self.services_touched(&key.namespace, group.object.services);
         self.drop_empty_spaces();
+    }
+
+    /// What a group leads of its pods' labels is not for others to lead.
+    fn sharing_touched(&mut self, key: &GroupKey, mut sharing: BTreeSet<GroupKey>) {
+        let Some(space) = self.namespaces.get(&key.namespace) else { return };
+        if let Some(group) = space.groups.get(key) {
+            sharing.extend(space.sharing(group));
+        }
+        self.touch_each(sharing, Part::Members);
     }
 
     /// Whoever names one of these Services looks at them anew.

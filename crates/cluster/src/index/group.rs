@@ -4,7 +4,7 @@ use crate::api::status::ToldStatus;
 use crate::api::{ActiveStandby, CriticalContainers, Selector};
 use crate::status::ObservedStatus;
 use crate::wire::unix_ms;
-use hotstandby_core::ids::{GroupKey, Term, Uid};
+use hotstandby_core::ids::{GroupKey, GroupKind, Term, Uid};
 use hotstandby_core::notice::{Delivered, Role};
 use hotstandby_core::observation::GroupView;
 use hotstandby_core::spec::{GroupSpec, SpecError};
@@ -142,6 +142,12 @@ impl GroupObject {
     /// Its UID.
     pub fn uid(&self) -> &Uid {
         &self.view.uid
+    }
+
+    /// What decides between two groups that want the same: the lesser has it. An `ActiveStandby` goes before annotations, then the
+    /// oldest, and ties end by UID.
+    pub(super) fn precedence(&self) -> (GroupKind, i64, &Uid) {
+        (self.key.kind, self.created_ms, self.uid())
     }
 }
 

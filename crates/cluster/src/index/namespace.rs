@@ -6,7 +6,7 @@ use super::marked::MarkedNames;
 use super::selectors::Selectors;
 use super::service::ServiceLite;
 use crate::api::Selector;
-use crate::pod::{Labels, Lens, OwnerKind, Owners, PodLite};
+use crate::pod::{Labels, Lens, OwnerKind, Owners, PodLite, Rival};
 use crate::slice::SliceLite;
 use hotstandby_core::ids::{GroupKey, GroupKind, Uid};
 use hotstandby_core::labels::led_keys;
@@ -98,7 +98,8 @@ impl Namespace {
         let had = self.groups.remove(&key);
         self.drop_claims(had.as_ref().map(|had| &had.object));
         for service in &object.services {
-            let claim = (key.kind, object.created_ms, object.uid().clone(), key.clone());
+            let (kind, created_ms, uid) = object.precedence();
+            let claim = (kind, created_ms, uid.clone(), key.clone());
             let claims = self.claims.entry(service.clone()).or_default();
             claims.push(claim);
             claims.sort();
@@ -337,7 +338,41 @@ impl Namespace {
             critical: group.object.critical.clone(),
             led: group.led.clone(),
             owners,
+            rivals: self.rivals(group),
         }
+    }
+
+    /// Other groups that lead labels of a group's members. Of two that would, one may: that which does already, or else that by
+    /// which a Service would be claimed.
+    fn rivals(&self, group: &Group) -> Vec<Rival> {
+        let is_first = |other: &Group| match (self.marks(other, group), self.marks(group, other)) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => other.object.precedence() < group.object.precedence(),
+        };
+        let rivals = self.sharing(group).into_iter().filter_map(|key| {
+            let other = self.groups.get(&key)?;
+            let leads = !other.led.is_empty() && !other.is_taken();
+            let is_rival = leads && (group.led.is_empty() || is_first(other));
+            is_rival.then_some(Rival { key, selector: other.selector.clone()? })
+        });
+        rivals.collect()
+    }
+
+    /// Whether a group has marked a pod that is another's, too.
+    fn marks(&self, group: &Group, other: &Group) -> bool {
+        group.members.intersection(&other.members).any(|name| {
+            let marked = self.pods.get(name).and_then(|pod| pod.value.marked());
+            let made_for = marked.and_then(|marked| marked.group.as_ref()).map(|marks| &marks.group_uid);
+            made_for == Some(group.object.uid())
+        })
+    }
+
+    /// Other groups of which some member of this one is a member, too.
+    pub(super) fn sharing(&self, group: &Group) -> BTreeSet<GroupKey> {
+        let members = group.members.iter().filter_map(|name| self.pods.get(name));
+        let groups = members.flat_map(|pod| self.groups_of(&pod.value)).map(|other| &other.object.key);
+        groups.filter(|key| **key != group.object.key).cloned().collect()
     }
 
     /// Groups with a member that this owner made.

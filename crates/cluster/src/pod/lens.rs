@@ -2,7 +2,9 @@
 
 use super::{Ended, OwnerKind, PodLite, Times};
 use crate::api::{CriticalContainers, Selector};
-use hotstandby_core::view::MemberView;
+use crate::marked::Undo;
+use hotstandby_core::ids::GroupKey;
+use hotstandby_core::view::{Mark, MemberView};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -20,6 +22,17 @@ pub struct Lens {
     pub led: Arc<[Arc<str>]>,
     /// What is known of its members' owners.
     pub owners: Owners,
+    /// Groups that lead the labels of pods which are its members, too.
+    pub rivals: Vec<Rival>,
+}
+
+/// Another group of this install that leads labels.
+#[derive(Clone, Debug)]
+pub struct Rival {
+    /// Which.
+    pub key: GroupKey,
+    /// Its selector.
+    pub selector: Arc<Selector>,
 }
 
 /// Revisions of owners.
@@ -74,9 +87,22 @@ pub fn to_member_view(pod: &PodLite, lens: &Lens) -> MemberView {
         mesh: pod.template.mesh,
         named_ports: pod.template.ports.clone(),
         labels: led_labels(pod, &lens.led),
-        mark: pod.marked().map(|marked| marked.mark.clone()),
+        mark: mark(pod, &lens.rivals),
         stateful: matches!(pod.template.owner, Some((OwnerKind::StatefulSet, _))),
     }
+}
+
+/// The marks on a pod, as a group must take them. A pod has room for one group's: where another leads its labels they are not this
+/// group's to write, whoever wrote them last, and say nothing about its seat.
+fn mark(pod: &PodLite, rivals: &[Rival]) -> Option<Mark> {
+    let rival = rivals.iter().find(|rival| rival.selector.matches_by(|key| pod.label(key)));
+    rival.map_or_else(
+        || pod.marked().map(|marked| marked.mark.clone()),
+        |rival| {
+            let controller = format!("another group, {}", rival.key).into();
+            Some(Mark { controller, stamp: None, undo: Undo::new() })
+        },
+    )
 }
 
 fn led_labels(pod: &PodLite, led: &[Arc<str>]) -> BTreeMap<Arc<str>, Arc<str>> {

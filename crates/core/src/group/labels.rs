@@ -356,12 +356,14 @@ pub(super) fn trouble(group: &Group) -> Option<super::slices::Trouble> {
     use super::slices::Trouble;
     let name =
         |uid: &Uid| group.member(uid).map_or_else(|| uid.to_string(), |member| member.name.to_string());
-    let foreign = group.all_members().find(|member| {
-        group.labels.slots.contains_key(&member.uid) && group.is_marked_by_other(member.mark.as_ref())
-    });
+    let spec = group.view.as_ref().and_then(|view| view.spec.as_ref().ok());
+    let leads = spec.is_some_and(|spec| led_keys(spec).next().is_some());
+    let foreign = group.all_members().find(|member| leads && group.is_marked_by_other(member.mark.as_ref()));
     if let Some(member) = foreign {
         let other = member.mark.as_ref().map_or("", |mark| &*mark.controller);
-        return Some(Trouble::ManagedByOther(format!("pod {} is managed by {other}", member.name)));
+        let message =
+            format!("pod {} is managed by {other}: choose other pods for one of the two", member.name);
+        return Some(Trouble::ManagedByOther(message));
     }
     group.labels.slots.iter().find_map(|(uid, slot)| {
         if let Some(why) = slot.refused() {

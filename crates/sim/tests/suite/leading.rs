@@ -70,6 +70,7 @@ fn lens() -> Lens {
         critical: Arc::default(),
         led: Arc::from(["role".into()]),
         owners: Owners::default(),
+        rivals: Vec::new(),
     }
 }
 

@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
 }
 
 fn test(args: &Args) -> Result<ExitCode> {
-    let chosen = choose(fears::ALL, fears::WAITING, &args.filter)?;
+    let chosen = choose(&args.filter)?;
     if args.list {
         for fear in &chosen {
             println!("{}", fear.name);
@@ -87,13 +87,11 @@ fn test(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!failed.is_empty())))
 }
 
-/// The tests whose names contain one of the words, or all; of those that wait, those whose names begin so.
-fn choose(all: &[Fear], waiting: &[Fear], words: &[String]) -> Result<Vec<Fear>> {
+/// The tests whose names contain one of the words, or all.
+fn choose(words: &[String]) -> Result<Vec<Fear>> {
     let contains =
         |fear: &&Fear| words.is_empty() || words.iter().any(|word| fear.name.contains(word.as_str()));
-    let begins = |fear: &&Fear| words.iter().any(|word| fear.name.starts_with(word.as_str()));
-    let chosen: Vec<Fear> =
-        all.iter().filter(contains).chain(waiting.iter().filter(begins)).copied().collect();
+    let chosen: Vec<Fear> = fears::ALL.iter().filter(contains).copied().collect();
     if chosen.is_empty() {
         bail!("no test is called like {}: --list shows them all", words.join(" or "));
     }
@@ -111,26 +109,16 @@ mod tests {
 
     #[test]
     fn names_are_distinct_and_make_namespaces() {
-        let all = || fears::ALL.iter().chain(fears::WAITING);
-        let names: BTreeSet<&str> = all().map(|fear| fear.name).collect();
-        assert_eq!(names.len(), all().count());
+        let names: BTreeSet<&str> = fears::ALL.iter().map(|fear| fear.name).collect();
+        assert_eq!(names.len(), fears::ALL.len());
         // A namespace is the name with a dash and six digits, of at most 63 characters.
         assert!(names.iter().all(|name| name.len() <= 56), "{names:?}");
     }
 
     #[test]
     fn a_word_that_chooses_nothing_is_said() {
-        let choose = |word: &str| choose(fears::ALL, fears::WAITING, &[word.to_owned()]);
+        let choose = |word: &str| choose(&[word.to_owned()]);
         assert!(choose("process_killed").is_ok_and(|chosen| !chosen.is_empty()));
         assert!(choose("no-such").is_err());
-    }
-
-    #[test]
-    fn what_waits_is_run_when_asked_for_only() {
-        let name = fears::WAITING.first().map(|fear| fear.name);
-        let has = |words: &[String]| {
-            choose(fears::ALL, fears::WAITING, words).unwrap().iter().any(|fear| Some(fear.name) == name)
-        };
-        assert!(!has(&[]) && name.is_none_or(|name| has(&[name.to_owned()])));
     }
 }

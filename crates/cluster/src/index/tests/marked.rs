@@ -68,6 +68,60 @@ fn a_group_is_told_what_it_leads_and_what_is_marked() {
     assert_eq!(service.selector.len(), 2);
 }
 
+/// Whom a group is told to lead the labels of `web-0`, if not itself.
+fn led_by(told: &Told, group: &str) -> Option<String> {
+    let member = told.members(group).unwrap().remove(0);
+    member.mark.map(|mark| mark.controller.to_string()).filter(|controller| controller != ME)
+}
+
+#[test]
+fn two_groups_over_the_same_pods_do_not_undo_each_others_labels() {
+    let mut world = world();
+    world.drain();
+    // One that leads no labels leaves alone what the other wrote, as long as that lives.
+    world.applied("group", group("twin", "g9", "web", &["web-twin"]));
+    let told = world.drain();
+    assert_eq!(led_by(&told, "twin").unwrap(), "another group, shop/web");
+    world.deleted("group", labelling(2, "web", &["web-active"]));
+    assert_eq!(led_by(&world.drain(), "twin"), None);
+}
+
+/// A group that was made before `web`, and leads labels of the same pods.
+fn older() -> Value {
+    let mut older = group("twin", "g9", "web", &["web-twin"]);
+    older["spec"]["roleLabel"] = json!({"key": "role"});
+    older["metadata"]["creationTimestamp"] = json!("2020-01-01T00:00:00Z");
+    older
+}
+
+#[test]
+fn of_two_groups_that_lead_labels_of_the_same_pods_the_older_does() {
+    let mut world = World::settled();
+    world.applied("group", labelling(2, "web", &["web-active"]));
+    world.drain();
+    world.applied("group", older());
+    let told = world.drain();
+    assert_eq!(led_by(&told, "web").unwrap(), "another group, shop/twin");
+    assert_eq!(led_by(&told, "twin"), None);
+    let mut leads_none = older();
+    leads_none["metadata"]["resourceVersion"] = json!("99");
+    leads_none["spec"].as_object_mut().unwrap().remove("roleLabel");
+    world.applied("group", leads_none);
+    let told = world.drain();
+    assert_eq!(led_by(&told, "web"), None);
+    assert_eq!(led_by(&told, "twin").unwrap(), "another group, shop/web");
+}
+
+#[test]
+fn a_group_that_leads_labels_already_keeps_them() {
+    let mut world = world();
+    world.drain();
+    world.applied("group", older());
+    let told = world.drain();
+    assert_eq!(led_by(&told, "twin").unwrap(), "another group, shop/web");
+    assert!(told.members("web").is_none(), "nothing is new for it");
+}
+
 #[test]
 fn another_key_to_lead_shows_other_labels() {
     let mut world = world();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::harness::START_LIMIT;
 use super::super::migration::{A, A_HEADLESS, Users};
-use super::super::objects::{Kind, label, text};
+use super::super::objects::{Kind, condition, label, text};
 use super::super::trial::{Active, GENEROUS, PATIENT, Trial};
 use super::super::wait::fault_lasts;
 use super::super::watchdog::World;
@@ -16,6 +16,8 @@ use crate::old::System;
 
 const MODE: &str = "qoqo.dev/service-mode";
 const MEMBER: &str = "hotstandby.dev/member";
+/// Another group, and its Service.
+const TWIN: &str = "twin";
 /// Repairs are pushed by a watch.
 const REPAIR: Duration = Duration::from_secs(5);
 /// As long as nothing is to happen.
@@ -140,6 +142,39 @@ pub(super) async fn a_removed_annotation_fails_no_request(trial: &mut Trial) -> 
     let bare = |world: &World| world.all(Kind::Pod).all(|pod| label(pod, MEMBER).is_none()).then_some(());
     trial.dog.wait(REPAIR, "the labels to be gone", bare).await?;
     fault_lasts(LONG).await;
+    trial.nothing_failed()
+}
+
+/// A group that somebody makes for the same pods, and which leads no labels, leaves alone those that the annotation asks for; one that
+/// would lead labels says whose they are.
+pub(super) async fn a_group_over_the_same_pods_does_not_fight(trial: &mut Trial) -> Result<()> {
+    let active = led_with_client(trial, &A).await?;
+    let twin = json!({"spec": {
+        "selector": {"matchLabels": {A.app.0: A.app.1}},
+        "traffic": {"services": [{"name": TWIN}]},
+    }});
+    let own = json!({"spec": {"ports": [{"port": 80, "targetPort": 8080}]}});
+    trial.env.objects.create(Kind::Service, &trial.namespace, &Kind::Service.object(TWIN, &own)).await?;
+    let twin = Kind::ActiveStandby.object(TWIN, &twin);
+    trial.env.objects.create(Kind::ActiveStandby, &trial.namespace, &twin).await?;
+    let told = |kind: &'static str, status: &'static str| {
+        move |world: &World| {
+            let (is, _, message) = condition(world.find(Kind::ActiveStandby, TWIN)?, kind);
+            (is == status).then(|| message.to_owned())
+        }
+    };
+    trial.dog.wait(PATIENT, "the other group to serve, too", told("Ready", "True")).await?;
+    trial.roles_rest(&A, LONG, 0).await?;
+
+    let labelled = json!({"spec": {"roleLabel": {"key": "role"}}});
+    trial.patch(Kind::ActiveStandby, TWIN, &labelled).await?;
+    let why = trial
+        .dog
+        .wait(PATIENT, "the other group to say whose labels they are", told("Stalled", "True"))
+        .await?;
+    ensure!(why.contains("another group") && why.contains(A.service), "it says: {why}");
+    trial.roles_rest(&A, LONG, 0).await?;
+    trial.led_to(&A, PATIENT, "the same pod", |now| now.uid == active.uid).await?;
     trial.nothing_failed()
 }
 

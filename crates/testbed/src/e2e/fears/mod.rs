@@ -72,6 +72,7 @@ pub(super) const ALL: &[Fear] = fears![
     a_annotated::a_removed_annotation_leaves_no_selector_behind,
     a_annotated::a_removed_annotation_fails_no_request,
     a_annotated::a_two_services_over_the_same_pods_agree_or_are_refused,
+    a_annotated::a_group_over_the_same_pods_does_not_fight,
     a_annotated::a_reapplied_service_leads_to_standbys,
     a_annotated::a_running_old_controller_is_taken_over,
     old_connections::old_connections_outlive_the_switch,
@@ -125,12 +126,10 @@ pub(super) const ALL: &[Fear] = fears![
     await_faults::await_node_powered_off,
     await_followed::await_led_by_the_controller,
     await_clocks::await_machine_suspended,
+    await_clocks::await_wall_clock_jumps,
     nodes::old_active_returns,
     nodes::node_powered_off,
     nodes::node_powered_off_fast,
     nodes::replica_and_active_on_one_dead_node,
     rights::granted_equals_used,
 ];
-
-/// Not seen passing on a real cluster yet: run only when asked for by name, and moved up to [`ALL`] one by one.
-pub(super) const WAITING: &[Fear] = fears![await_clocks::await_wall_clock_jumps,];
