@@ -273,5 +273,7 @@ pub enum WireProbe {
         tls: bool,
         /// Host header other than the address.
         host: Option<Arc<str>>,
+        /// The only status that is a success; else 200 to 399 are.
+        status: Option<u16>,
     },
 }

@@ -31,7 +31,7 @@ pub enum ProbeKind {
     DefaultTcp,
     /// TCP connect to this port.
     Tcp(PortRef),
-    /// HTTP GET; a status from 200 to 399 is healthy, redirects are not followed.
+    /// HTTP GET; redirects are not followed.
     Http {
         /// The port.
         port: PortRef,
@@ -41,6 +41,8 @@ pub enum ProbeKind {
         tls: bool,
         /// Host header, where the pod's IP would not do.
         host: Option<Arc<str>>,
+        /// The only status that is healthy, where 200 to 399 would not do.
+        status: Option<u16>,
     },
 }
 

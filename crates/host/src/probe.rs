@@ -1,7 +1,7 @@
 //! One probe: what is sent, how long it may take, and what its end means.
 //!
 //! - TCP: connected is a success; the connection is reset at once.
-//! - HTTP(S): one GET on a connection of its own; a status from 200 to 399 is a success, as for the kubelet.
+//! - HTTP(S): one GET on a connection of its own; a status from 200 to 399 is a success, as for the kubelet, or only the one that was named.
 //!   Redirects are not followed, and no other address is ever contacted. Certificates are not verified.
 //! - Only what the pod or the way to it did is an [`Outcome`]; trouble of this machine is [`LocalTrouble`].
 
@@ -56,7 +56,7 @@ pub async fn probe(
     let open = async || opened(addr, limit).await.map_err(|source| LocalTrouble::Socket { addr, source });
     match wire {
         WireProbe::Tcp => Ok(open().await?.map_or_else(failed, |_| SUCCESS)),
-        WireProbe::Http { path, tls, host } => {
+        WireProbe::Http { path, tls, host, status: expected } => {
             let trouble =
                 |problem| LocalTrouble::Request { path: Arc::clone(path), host: host.clone(), problem };
             let request = request(addr, path, host.as_deref()).map_err(trouble)?;
@@ -65,7 +65,7 @@ pub async fn probe(
                 Ok(stream) => status(stream, server, request, limit).await,
                 Err(failure) => Err(failure),
             };
-            Ok(answered.map_or_else(failed, judge))
+            Ok(answered.map_or_else(failed, |status| judge(status, *expected)))
         }
     }
 }
@@ -76,11 +76,12 @@ fn failed((outcome, detail): Failure) -> Finding {
     (outcome, Some(detail))
 }
 
-fn judge(status: StatusCode) -> Finding {
-    if (200..=399).contains(&status.as_u16()) {
+fn judge(status: StatusCode, expected: Option<u16>) -> Finding {
+    let status = status.as_u16();
+    if expected.map_or_else(|| (200..=399).contains(&status), |expected| status == expected) {
         SUCCESS
     } else {
-        failed((Outcome::Wrong, format!("HTTP {}", status.as_u16()).into()))
+        failed((Outcome::Wrong, format!("HTTP {status}").into()))
     }
 }
 

@@ -297,7 +297,7 @@ fn convert_probe(probe: Option<&Probe>) -> Result<ProbeKind, SpecError> {
 
 fn convert_http(http: &HttpGet) -> Result<ProbeKind, SpecError> {
     let field = "spec.detect.probe.httpGet";
-    let HttpGet { path, port, scheme, host } = http;
+    let HttpGet { path, port, scheme, host, expected_status } = http;
     check_http_text(path, &format!("{field}.path"))?;
     if let Some(host) = host {
         check_http_text(host, &format!("{field}.host"))?;
@@ -307,6 +307,14 @@ fn convert_http(http: &HttpGet) -> Result<ProbeKind, SpecError> {
         path: path.as_str().into(),
         tls: *scheme == Scheme::Https,
         host: host.as_deref().map(Into::into),
+        status: expected_status.map(|status| check_status(status, field)).transpose()?,
+    })
+}
+
+fn check_status(status: i32, field: &str) -> Result<u16, SpecError> {
+    u16::try_from(status).ok().filter(|status| (200..=599).contains(status)).ok_or_else(|| {
+        let problem = format!("{status} is not within 200 <= value <= 599");
+        SpecError::new(format!("{field}.expectedStatus"), problem, "write a status such as 200, or remove it")
     })
 }
 

@@ -76,6 +76,7 @@ fn everything_offered_arrives() {
             path: "/health".into(),
             tls: true,
             host: Some("web.example".into()),
+            status: Some(200),
         },
         timing: Timing {
             period: StdDuration::from_millis(200),

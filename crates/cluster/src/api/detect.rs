@@ -79,7 +79,7 @@ fn default_failure_threshold() -> i32 {
     "probe must have exactly one of httpGet, tcpSocket and grpc; without any, remove probe"
 ))]
 pub struct Probe {
-    /// A GET request; a status from 200 to 399 is healthy, redirects are not followed.
+    /// A GET request; redirects are not followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_get: Option<HttpGet>,
     /// A TCP connect.
@@ -107,6 +107,10 @@ pub struct HttpGet {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), extend("pattern" = r"^[A-Za-z0-9.:_\[\]-]+$"))]
     pub host: Option<String>,
+    /// The only status that is healthy; left out: 200 to 399, as with the kubelet's probes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 200, max = 599))]
+    pub expected_status: Option<i32>,
 }
 
 fn root_path() -> String {

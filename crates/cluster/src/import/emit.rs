@@ -172,10 +172,17 @@ fn group(out: &mut String, plan: &GroupPlan, system: System) {
 }
 
 fn http(lines: &mut Lines, probe: &HttpPlan) {
-    let HttpPlan { path, port, tls, from } = probe;
+    let HttpPlan { path, port, tls, expected_status, from } = probe;
     lines.add(4, "probe:", "");
     lines.add(6, "httpGet:", &format!("from {from}"));
-    lines.add(8, &format!("path: {}", quoted(path)), "healthy is 200 to 399; the old check took only 200");
+    lines.add(8, &format!("path: {}", quoted(path)), "");
+    if let Some(status) = expected_status {
+        lines.add(
+            8,
+            &format!("expectedStatus: {status}"),
+            "as the old check; left out, 200 to 399 are healthy",
+        );
+    }
     // A number must not be quoted; a name is never a number.
     lines.add(8, &format!("port: {port}"), "");
     if *tls {

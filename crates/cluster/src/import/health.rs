@@ -37,6 +37,8 @@ fn from_toggle(objects: &Objects, members: &[&Workload], namespace: &str) -> Opt
         path: url.path.clone(),
         port: url.port.clone(),
         tls: url.tls,
+        // The toggle takes nothing else for healthy; the kubelet, which asks below, takes 200 to 399.
+        expected_status: Some(200),
         from: format!("the URL in {from}"),
     })
 }
@@ -104,7 +106,8 @@ fn plan(http: &HTTPGetAction, from: String) -> HttpPlan {
         IntOrString::String(name) => name.clone(),
     };
     let path = http.path.clone().filter(|path| !path.is_empty()).unwrap_or_else(|| "/".to_owned());
-    HttpPlan { path, port, tls: http.scheme.as_deref() == Some("HTTPS"), from }
+    let tls = http.scheme.as_deref() == Some("HTTPS");
+    HttpPlan { path, port, tls, expected_status: None, from }
 }
 
 #[cfg(test)]

@@ -134,6 +134,8 @@ pub struct HttpPlan {
     pub port: String,
     /// HTTPS.
     pub tls: bool,
+    /// The only status that is healthy, if not 200 to 399.
+    pub expected_status: Option<u16>,
     /// Where this was found.
     pub from: String,
 }

@@ -33,8 +33,9 @@ pub(super) fn target(group: &Group, spec: &GroupSpec, member: &MemberView) -> Re
             (port, WireProbe::Tcp)
         }
         ProbeKind::Tcp(port) => (port.clone(), WireProbe::Tcp),
-        ProbeKind::Http { port, path, tls, host } => {
-            (port.clone(), WireProbe::Http { path: path.clone(), tls: *tls, host: host.clone() })
+        ProbeKind::Http { port, path, tls, host, status } => {
+            let (path, host) = (path.clone(), host.clone());
+            (port.clone(), WireProbe::Http { path, tls: *tls, host, status: *status })
         }
     };
     let port = member.port(&port).ok_or(NoProbe::UnknownPort)?;

@@ -561,6 +561,7 @@ fn change_spec(spec: &mut GroupSpec, what: GroupOp) {
                     path: "/health".into(),
                     tls: false,
                     host: None,
+                    status: None,
                 },
             };
         }

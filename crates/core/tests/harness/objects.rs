@@ -250,7 +250,8 @@ fn probe_kind(text: &str) -> Result<ProbeKind, String> {
         ["default"] => Ok(ProbeKind::DefaultTcp),
         ["tcp", number] => Ok(ProbeKind::Tcp(port(number))),
         ["http", path, number] => {
-            Ok(ProbeKind::Http { port: port(number), path: (*path).into(), tls: false, host: None })
+            let path = (*path).into();
+            Ok(ProbeKind::Http { port: port(number), path, tls: false, host: None, status: None })
         }
         _ => Err(format!("{text} is no probe")),
     }

@@ -30,7 +30,9 @@ async fn http_found(text: &'static str) -> (Outcome, String) {
 #[tokio::test]
 async fn dead_process_is_refused_and_nothing_else() {
     let addr = Server::nobody().await;
-    for wire in [WireProbe::Tcp, http("/"), WireProbe::Http { path: "/".into(), tls: true, host: None }] {
+    for wire in
+        [WireProbe::Tcp, http("/"), WireProbe::Http { path: "/".into(), tls: true, host: None, status: None }]
+    {
         assert_eq!(found(addr, &wire, LIMIT).await, (Outcome::Refused, "connection refused".to_owned()));
     }
 }
@@ -42,7 +44,7 @@ async fn hanging_server_ends_at_the_time_out() {
     let (outcome, detail) = found(server.addr, &http("/"), ms(200)).await;
     assert_eq!((outcome, &*detail), (Outcome::TimedOut, "no answer within 200ms"));
     assert!(started.elapsed() >= ms(200));
-    let tls = WireProbe::Http { path: "/".into(), tls: true, host: None };
+    let tls = WireProbe::Http { path: "/".into(), tls: true, host: None, status: None };
     assert_eq!(found(server.addr, &tls, ms(100)).await.1, "no TLS handshake within 100ms");
 }
 
@@ -87,6 +89,15 @@ async fn bad_status_is_wrong_and_named() {
     assert_eq!(http_found("HTTP/1.1 400 No\r\n\r\n").await.0, Outcome::Wrong);
     assert_eq!(http_found("HTTP/1.1 399 Hm\r\n\r\n").await.0, Outcome::Success);
     assert_eq!(http_found("HTTP/1.0 200 OK\r\n\r\nold").await.0, Outcome::Success);
+}
+
+#[tokio::test]
+async fn only_the_expected_status_is_healthy_where_one_is_named() {
+    let wire = WireProbe::Http { path: "/".into(), tls: false, host: None, status: Some(200) };
+    for (answer, outcome) in [(OK, Outcome::Success), ("HTTP/1.1 204 No\r\n\r\n", Outcome::Wrong)] {
+        let server = Server::answering(answer).await;
+        assert_eq!(found(server.addr, &wire, LIMIT).await.0, outcome, "{answer}");
+    }
 }
 
 #[tokio::test]
@@ -174,7 +185,8 @@ async fn request_names_itself_and_the_host_it_was_told() {
     for line in [&*format!("host: {}", server.addr), "user-agent: hotstandby-probe", "connection: close"] {
         assert!(head.contains(&format!("\r\n{line}\r\n")), "{line} not in {head}");
     }
-    let hosted = WireProbe::Http { path: "/".into(), tls: false, host: Some("web.example".into()) };
+    let hosted =
+        WireProbe::Http { path: "/".into(), tls: false, host: Some("web.example".into()), status: None };
     found(server.addr, &hosted, LIMIT).await;
     let head = soon("the request", heads.recv()).await.unwrap();
     assert!(head.contains("\r\nhost: web.example\r\n"), "{head}");
@@ -206,7 +218,7 @@ async fn certificate_that_names_somebody_else_is_no_failure() {
     })
     .await;
     for host in [None, Some(Arc::from("web.example:8443"))] {
-        let wire = WireProbe::Http { path: "/".into(), tls: true, host };
+        let wire = WireProbe::Http { path: "/".into(), tls: true, host, status: None };
         assert_eq!(found(server.addr, &wire, LIMIT).await, (Outcome::Success, String::new()));
     }
 }
@@ -214,7 +226,7 @@ async fn certificate_that_names_somebody_else_is_no_failure() {
 #[tokio::test]
 async fn plain_server_behind_an_https_probe_is_wrong() {
     let plain = Server::start(|stream, _| answer_anything(stream)).await;
-    let wire = WireProbe::Http { path: "/".into(), tls: true, host: None };
+    let wire = WireProbe::Http { path: "/".into(), tls: true, host: None, status: None };
     assert_eq!(found(plain.addr, &wire, LIMIT).await.0, Outcome::Wrong);
 }
 

@@ -172,7 +172,7 @@ pub(crate) async fn hang<T>(_held: T) {
 }
 
 pub(crate) fn http(path: &str) -> WireProbe {
-    WireProbe::Http { path: path.into(), tls: false, host: None }
+    WireProbe::Http { path: path.into(), tls: false, host: None, status: None }
 }
 
 pub(crate) fn target(uid: &str, addr: SocketAddr) -> ProbeTarget {

@@ -173,9 +173,21 @@ async fn led(trial: &Trial, row: MoveRow) -> Result<Option<Old>> {
     Ok(Some(old))
 }
 
+/// The old controller of A never takes a label away: after a trial two pods are active, until somebody does that by hand.
+async fn one_label(trial: &Trial, users: &Users) -> Result<()> {
+    let actives = users.actives(&trial.dog.world());
+    for active in actives.iter().skip(1) {
+        trial.relabel(&active.pod, users.active.0, None).await?;
+    }
+    Ok(())
+}
+
 async fn one(trial: &mut Trial, row: MoveRow) -> Result<Moved> {
     let users = row.users();
     trial.pods_ready(users, users.pods).await?;
+    if row.system == Whose::A && !row.now {
+        one_label(trial, users).await?;
+    }
     let active = trial.led_to(users, START_LIMIT, "one pod", |_| true).await?;
     trial.rested().await?;
     trial.start_users_client(users, &[&active.node]).await?;
