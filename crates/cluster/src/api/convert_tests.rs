@@ -42,7 +42,8 @@ fn everything_offered_arrives() {
         "election": {"mode": "Controller"},
         "traffic": {"services": [{"name": "a"}, {"name": "b", "mode": "SelectorPointer"}], "whenNoCandidate": "Clear"},
         "detect": {
-            "probe": {"httpGet": {"path": "/health", "port": "http", "scheme": "HTTPS", "host": "web.example"}},
+            "probe": {"httpGet": {"path": "/health", "port": "http", "scheme": "HTTPS", "host": "web.example",
+                "expectedStatus": 200}},
             "period": "200ms", "timeout": "150ms", "failureThreshold": 5, "tripwire": {"mode": "Off"},
             "criticalContainers": {"names": ["main"], "env": {"name": "pwcriticality", "value": "critical"}, "deletePod": true},
         },
@@ -170,6 +171,10 @@ fn what_the_schema_refuses_is_refused_here_too() {
         (
             json!({"detect": {"probe": {"httpGet": {"port": 1, "host": "a b"}}}}),
             "spec.detect.probe.httpGet.host",
+        ),
+        (
+            json!({"detect": {"probe": {"httpGet": {"port": 1, "expectedStatus": 100}}}}),
+            "spec.detect.probe.httpGet.expectedStatus",
         ),
         (json!({"detect": {"period": "1 s"}}), "spec.detect.period"),
         (json!({"detect": {"period": "10ms"}}), "spec.detect.period"),
