@@ -151,6 +151,10 @@ fn d_becomes_one_group_whatever_makes_the_pods() {
         let spec = serde_json::to_value(&object.spec).unwrap();
         assert_eq!(spec["detect"]["probe"]["httpGet"]["path"], path);
         assert!(spec["detect"]["probe"]["httpGet"]["port"].is_number(), "{name}");
+        // The toggle's own rule where its text says what it asks; a pod's probe is asked as the kubelet does.
+        let status =
+            spec["detect"]["probe"]["httpGet"].get("expectedStatus").and_then(serde_json::Value::as_i64);
+        assert_eq!(status, probe.from.starts_with("the URL").then_some(200), "{name}");
     }
 }
 

@@ -76,7 +76,6 @@ impl Index {
         }
         let sorted = self.sorted;
         let (_, space) = self.space(&key.namespace);
-        let shared_before = space.groups.get(&key).map(|had| space.sharing(had));
         let had = space.groups.get_mut(&key);
         let is_new = had.is_none();
         let (mut selector_changed, mut services_changed) = (is_new, is_new);
@@ -90,6 +89,7 @@ impl Index {
             services_changed = had.object.services != object.services;
             services.extend(had.object.services.iter().cloned());
         }
+        let shared_before = space.groups.get(&key).map(|had| space.sharing(had));
         space.put_group(object, epoch);
         let lease = space.groups.get(&key).and_then(|group| group.lease.clone());
         if selector_changed && sorted {

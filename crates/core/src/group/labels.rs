@@ -10,17 +10,13 @@ use super::slices::Served;
 use super::{Group, pointer};
 use crate::action::{Action, MarkedSeat, MarkedWrite, MarksWrite, MemberRef, ProjectionMarks, Ticket};
 use crate::ids::Uid;
-use crate::labels::{MEMBER_LABEL, led_keys};
+use crate::labels::{MEMBER_LABEL, SETTLING, led_keys};
 use crate::observation::WriteError;
 use crate::spec::{DeletionPolicy, GroupSpec, RoleLabel};
 use crate::view::{Mark, MemberView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// After this a label that was stored is believed to be known to the endpoint controller, too: a Service that points to the pod
-/// before that would have no endpoint, and kube-proxy would take a second for the next change.
-pub(super) const SETTLING: Duration = Duration::from_secs(2);
 
 /// Keys and values, `None` where the key goes.
 type Changes = BTreeMap<Arc<str>, Option<Arc<str>>>;

@@ -3,7 +3,7 @@
 use hotstandby_cluster::index::{Leftover, LeftoverKind};
 use hotstandby_cluster::sweep::{Sweeper, Swept};
 use hotstandby_core::ids::GroupKey;
-use hotstandby_core::labels::MEMBER_LABEL;
+use hotstandby_core::labels::{MEMBER_LABEL, SETTLING};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,6 @@ use tokio::time::Instant;
 
 /// Tries to remove one thing; what is left then waits for the next look.
 const TRIES: usize = 6;
-/// After this the endpoint controller is believed to know that a selector asks for a label no more.
-const SELECTOR_FORGOTTEN: Duration = Duration::from_secs(2);
 
 /// Why something is swept.
 #[derive(Clone, Copy)]
@@ -24,12 +22,14 @@ pub(super) enum Sweep {
 }
 
 /// Whether selectors ask for a group's labels.
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Asked {
+    /// As far as is known none did of late.
+    No,
+    /// Till then one may have.
+    Until(Instant),
     /// One could not be put right.
     Still,
-    /// Till then one may have.
-    Until(Option<Instant>),
 }
 
 impl Sweep {
@@ -37,23 +37,26 @@ impl Sweep {
     /// controller may believe to be asked for: without them the Service would lead nowhere.
     pub(super) async fn all(self, sweeper: Arc<Sweeper>, mut leftovers: Vec<Leftover>) {
         leftovers.sort_by_key(|leftover| matches!(leftover.kind, LeftoverKind::Labels { .. }));
-        // Of a group that is gone, another replica may just have put the selector right.
-        let asked_at_first = matches!(self, Self::Orphan).then(Instant::now);
+        let at_first = match self {
+            // Another replica may just have put the selector right.
+            Self::Orphan => Asked::Until(Instant::now()),
+            Self::Stale => Asked::No,
+        };
         let mut asked: HashMap<GroupKey, Asked> = HashMap::new();
         for leftover in leftovers {
-            let asked = asked.entry(leftover.group.clone()).or_insert(Asked::Until(asked_at_first));
-            if let LeftoverKind::Labels { undo, .. } = &leftover.kind {
-                match asked {
-                    Asked::Still => continue,
-                    Asked::Until(Some(then)) if undo.contains_key(MEMBER_LABEL) => {
-                        tokio::time::sleep_until(*then + SELECTOR_FORGOTTEN).await;
-                    }
-                    Asked::Until(_) => {}
+            let asked = asked.entry(leftover.group.clone()).or_insert(at_first);
+            match (&leftover.kind, *asked) {
+                (LeftoverKind::Labels { .. }, Asked::Still) => continue,
+                (LeftoverKind::Labels { undo, .. }, Asked::Until(then))
+                    if undo.contains_key(MEMBER_LABEL) =>
+                {
+                    tokio::time::sleep_until(then + SETTLING).await;
                 }
+                _ => {}
             }
             let done = self.one(&sweeper, &leftover).await;
             if matches!(leftover.kind, LeftoverKind::Selector { .. }) && *asked != Asked::Still {
-                *asked = if done { Asked::Until(Some(Instant::now())) } else { Asked::Still };
+                *asked = if done { Asked::Until(Instant::now()) } else { Asked::Still };
             }
         }
     }

@@ -10,6 +10,9 @@ use kube::api::{
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+/// The label that the selector pointer leads by.
+pub const MEMBER_LABEL: &str = "hotstandby.dev/member";
+
 /// How long a call may take before it counts as failed; waits try again.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 

@@ -8,14 +8,13 @@ use serde_json::{Value, json};
 
 use super::super::harness::START_LIMIT;
 use super::super::migration::{A, A_HEADLESS, Users};
-use super::super::objects::{Kind, condition, label, text};
+use super::super::objects::{Kind, MEMBER_LABEL, condition, label, text};
 use super::super::trial::{Active, GENEROUS, PATIENT, Trial};
 use super::super::wait::fault_lasts;
 use super::super::watchdog::World;
 use crate::old::System;
 
 const MODE: &str = "qoqo.dev/service-mode";
-const MEMBER: &str = "hotstandby.dev/member";
 /// Another group, and its Service.
 const TWIN: &str = "twin";
 /// Repairs are pushed by a watch.
@@ -110,7 +109,7 @@ pub(super) async fn a_running_old_controller_is_taken_over(trial: &mut Trial) ->
 pub(super) async fn a_removed_annotation_leaves_no_selector_behind(trial: &mut Trial) -> Result<()> {
     led(trial, &A).await?;
     trial.dog.ask_no_more();
-    let clean = |pod: &Value| [A.active.0, MEMBER].iter().all(|key| label(pod, key).is_none());
+    let clean = |pod: &Value| [A.active.0, MEMBER_LABEL].iter().all(|key| label(pod, key).is_none());
     for gone in [json!(null), json!("")] {
         let change = json!({"metadata": {"annotations": {MODE: gone}}});
         trial.patch(Kind::Service, A.service, &change).await?;
@@ -139,7 +138,8 @@ pub(super) async fn a_removed_annotation_fails_no_request(trial: &mut Trial) -> 
     led_with_client(trial, &A).await?;
     trial.dog.ask_no_more();
     trial.patch(Kind::Service, A.service, &json!({"metadata": {"annotations": {MODE: null}}})).await?;
-    let bare = |world: &World| world.all(Kind::Pod).all(|pod| label(pod, MEMBER).is_none()).then_some(());
+    let bare =
+        |world: &World| world.all(Kind::Pod).all(|pod| label(pod, MEMBER_LABEL).is_none()).then_some(());
     trial.dog.wait(REPAIR, "the labels to be gone", bare).await?;
     fault_lasts(LONG).await;
     trial.nothing_failed()

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::super::harness::{START_LIMIT, SYSTEM};
-use super::super::objects::{Kind, annotation, merge, name_of, text};
+use super::super::objects::{Kind, MEMBER_LABEL, annotation, merge, name_of, text};
 use super::super::scene::{GROUP, Scene};
 use super::super::trial::{GENEROUS, PATIENT, Trial};
 use super::super::view::Slice;
@@ -19,7 +19,6 @@ const HOTSTANDBY: &[&str] =
     &["--as=system:serviceaccount:hotstandby-system:hotstandby", "--as-group=system:masters"];
 /// Another install, which is not there: no hotstandby tidies up after it.
 const CONTROLLER: &str = "hotstandby.dev/another";
-const MEMBER: &str = "hotstandby.dev/member";
 const DESIGNATION: &str = "qoqo.dev/pod-designation";
 
 const PODS: &str = "hotstandby-pods";
@@ -76,7 +75,7 @@ impl Trial {
         let pointed = self.in_file(&pointed("pointed-early", true))?;
         self.as_hotstandby(&["create", "-f", &pointed]).await?;
         let others = [
-            (PODS, SYSTEM_OR_OWN, bare_pod("early", &json!({MEMBER: "x"}))),
+            (PODS, SYSTEM_OR_OWN, bare_pod("early", &json!({MEMBER_LABEL: "x"}))),
             (SEATS, SYSTEM, lease),
             (SLICES, SYSTEM_OR_OWN, slice("early", CONTROLLER)),
         ];
@@ -92,7 +91,7 @@ impl Trial {
             })
             .await?;
         }
-        let move_it = json!({"spec": {"selector": {MEMBER: "x"}}}).to_string();
+        let move_it = json!({"spec": {"selector": {MEMBER_LABEL: "x"}}}).to_string();
         let patch = ["patch", "service", "pointed-early", "--type=merge", "-p", &move_it];
         until(PATIENT, "policy hotstandby-pointers to be in force", async || {
             Ok(self.refused(POINTERS, &patch).await.ok())
@@ -143,7 +142,7 @@ fn pointed(name: &str, pointer: bool) -> Value {
         let marks = json!({"hotstandby.dev/controller": CONTROLLER, "hotstandby.dev/undo": "{}"});
         merge(
             &mut service,
-            &json!({"metadata": {"annotations": marks}, "spec": {"selector": {MEMBER: "u1"}}}),
+            &json!({"metadata": {"annotations": marks}, "spec": {"selector": {MEMBER_LABEL: "u1"}}}),
         );
     }
     service
@@ -176,11 +175,11 @@ pub(super) async fn edits_refused_by_policy(trial: &mut Trial) -> Result<()> {
     trial.kubectl(&["create", "-f", &own]).await?;
 
     let pod = standby.pod.as_str();
-    for change in [&*format!("{MEMBER}=x"), &*format!("{DESIGNATION}=active")] {
+    for change in [&*format!("{MEMBER_LABEL}=x"), &*format!("{DESIGNATION}=active")] {
         trial.refused(PODS, &["label", "pod", pod, change]).await?;
     }
     trial.refused(PODS, &["annotate", "pod", pod, "hotstandby.dev/undo={}"]).await?;
-    let through_status = json!({"metadata": {"labels": {MEMBER: "x"}}}).to_string();
+    let through_status = json!({"metadata": {"labels": {MEMBER_LABEL: "x"}}}).to_string();
     trial
         .refused(PODS, &["patch", "pod", pod, "--subresource=status", "--type=merge", "-p", &through_status])
         .await?;
@@ -242,7 +241,7 @@ pub(super) async fn role_labels_refused_by_policy(trial: &mut Trial) -> Result<(
 
     let designated = file("designated", json!({"app": "other", DESIGNATION: "active"}))?;
     trial.refused(PODS, &["create", "-f", &designated]).await?;
-    let copied = file("copied", json!({"app": "bare", MEMBER: "u1"}))?;
+    let copied = file("copied", json!({"app": "bare", MEMBER_LABEL: "u1"}))?;
     trial.refused(PODS, &["create", "-f", &copied]).await?;
     for (name, labels) in [
         ("standby", json!({"app": "bare", "role": "standby"})),
@@ -278,7 +277,7 @@ pub(super) async fn pointer_survives_git(trial: &mut Trial) -> Result<()> {
     trial.kubectl(&apply).await?;
     let point = json!({
         "metadata": {"annotations": {"hotstandby.dev/controller": CONTROLLER, "hotstandby.dev/undo": "{}"}},
-        "spec": {"selector": {MEMBER: "u1"}},
+        "spec": {"selector": {MEMBER_LABEL: "u1"}},
     })
     .to_string();
     let point = ["patch", "service", "pointed", "--type=merge", "-p", &point];
@@ -292,7 +291,10 @@ pub(super) async fn pointer_survives_git(trial: &mut Trial) -> Result<()> {
     trial.refused(POINTERS, &["annotate", "service", "pointed", "hotstandby.dev/undo-"]).await?;
     let service = trial.env.objects.get(Kind::Service, &trial.namespace, "pointed").await?;
     ensure!(
-        service.pointer("/spec/selector").and_then(|all| all.get(MEMBER)).is_some_and(|uid| uid == "u1"),
+        service
+            .pointer("/spec/selector")
+            .and_then(|all| all.get(MEMBER_LABEL))
+            .is_some_and(|uid| uid == "u1"),
         "the pointer is gone: {service}"
     );
 

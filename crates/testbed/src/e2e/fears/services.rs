@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
 use super::super::harness::blocking;
-use super::super::objects::{Kind, label};
+use super::super::objects::{Kind, MEMBER_LABEL, label};
 use super::super::scene::{GROUP, SERVICE, Scene};
 use super::super::trial::Trial;
 use super::super::wait::until;
@@ -16,7 +16,6 @@ use super::super::watchdog::World;
 use crate::netns::in_netns;
 
 const OTHER: &str = "web-other";
-const MEMBER_LABEL: &str = "hotstandby.dev/member";
 /// Undoing is pushed by a watch, and labels stay two seconds longer.
 const UNDONE: Duration = Duration::from_secs(10);
 
