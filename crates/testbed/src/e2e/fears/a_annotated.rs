@@ -149,6 +149,12 @@ pub(super) async fn a_removed_annotation_fails_no_request(trial: &mut Trial) -> 
 /// would lead labels says whose they are.
 pub(super) async fn a_group_over_the_same_pods_does_not_fight(trial: &mut Trial) -> Result<()> {
     let active = led_with_client(trial, &A).await?;
+    // The last of what a switch changes comes two seconds after its label.
+    let whole = |world: &World| {
+        let selector = world.find(Kind::Service, A.service)?.pointer("/spec/selector")?;
+        selector.get(A.active.0).map(drop)
+    };
+    trial.dog.wait(REPAIR, "the role's key in the selector", whole).await?;
     let twin = json!({"spec": {
         "selector": {"matchLabels": {A.app.0: A.app.1}},
         "traffic": {"services": [{"name": TWIN}]},
