@@ -40,14 +40,14 @@ pub(super) enum LastingRow {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct LastingSample {
     /// Which row.
-    row: LastingRow,
+    pub(super) row: LastingRow,
     /// How it went.
-    outcome: Lasted,
+    pub(super) outcome: Lasted,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
-enum Lasted {
+pub(super) enum Lasted {
     /// From just before the request to move to the connection's end.
     Gone { ms: f64 },
     /// It was still answered.

@@ -8,6 +8,8 @@ mod bench;
 mod conditions;
 mod floor;
 mod goals;
+#[cfg(test)]
+mod golden;
 mod group;
 mod inside;
 mod keeper;

@@ -53,13 +53,13 @@ pub(super) struct MoveRow {
 /// One trial.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct MoveSample {
-    row: MoveRow,
-    outcome: Moved,
+    pub(super) row: MoveRow,
+    pub(super) outcome: Moved,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
-enum Moved {
+pub(super) enum Moved {
     /// The longest time in which nobody answered, and whether it was another pod that did then.
     Out { ms: f64, failed: u64, moved: bool },
     /// Nobody answered within the limit.
