@@ -1,196 +1,131 @@
-//! What is typed.
+//! The command line.
 
 use std::path::PathBuf;
 
 use clap::Parser;
 
-use super::keeper_row::KeeperRow;
-use super::lasting::LastingRow;
-use super::moves::MoveRow;
-use super::row::Row;
-use super::schedule::Counts;
+use crate::experiment::Experiment;
+use crate::registry::{self, EXPERIMENTS};
+use crate::schedule::Plan;
 
-/// Measures failovers as users see them, beside what the platform itself needs, on a real Kubernetes made of
-/// network namespaces on this machine. Needs root.
+/// Measure failovers as users see them, beside what the platform itself needs, on a real Kubernetes made of network
+/// namespaces on this machine. Requires root.
 #[derive(Debug, Parser)]
 #[command(name = "cargo measure", bin_name = "cargo measure", max_term_width = 100)]
-pub(super) struct Args {
-    /// How many trials of which rows, such as killed=100,hang=20; other rows keep their usual number.
-    #[arg(long, value_name = "ROW=N", value_delimiter = ',', value_parser = trials)]
-    trials: Vec<(Pick, usize)>,
-    /// Only these rows, and the platform's floor where it says something about them.
-    #[arg(long, value_name = "ROW", value_delimiter = ',', value_parser = pick)]
-    only: Vec<Pick>,
-    /// A few trials of each row, for a look whether it works.
+pub(crate) struct Args {
+    /// The number of trials of some experiments, such as killed=100,hang=20; others keep their usual number.
+    #[arg(long, value_name = "NAME=N", value_delimiter = ',', value_parser = parse_trials)]
+    trials: Vec<(&'static Experiment, usize)>,
+    /// Run only these experiments, and the platform's floor if any of them is compared with it.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = registry::find)]
+    only: Vec<&'static Experiment>,
+    /// Run a few trials of each experiment, to see whether it works.
     #[arg(long)]
     quick: bool,
+    /// List the experiments that would run, and run none.
+    #[arg(long)]
+    pub(crate) list: bool,
     /// Leave the cluster up.
     #[arg(long)]
-    pub(super) keep: bool,
+    pub(crate) keep: bool,
     /// Use a cluster that is up, and leave it up.
     #[arg(long, value_name = "NAME")]
-    pub(super) cluster: Option<String>,
-    /// The name of the cluster that is made.
+    pub(crate) cluster: Option<String>,
+    /// The name of the cluster that is created.
     #[arg(long, value_name = "NAME", default_value = "measure", conflicts_with = "cluster")]
-    pub(super) name: String,
-    /// Write the document about this run there.
+    pub(crate) name: String,
+    /// Write the document about this run to a file.
     #[arg(long, value_name = "FILE")]
-    pub(super) write: Option<PathBuf>,
-    /// Measure nothing: show, and --write, the samples of an earlier run, or of several put together.
+    pub(crate) write: Option<PathBuf>,
+    /// Measure nothing: print, and --write, the samples of an earlier run, or of several runs together. Only files that
+    /// this version has written can be read for certain.
     #[arg(long, value_name = "JSON", num_args = 1..)]
-    pub(super) from: Vec<PathBuf>,
-}
-
-/// A row of any kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pick {
-    Seen(Row),
-    Lasting(LastingRow),
-    Move(MoveRow),
-    Keeper(KeeperRow),
-}
-
-/// How many trials of which rows, in the order of the rows where they run one after the other.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
-    /// Failovers and planned moves.
-    pub(super) seen: Counts,
-    /// Connections that last.
-    pub(super) lasting: Vec<(LastingRow, usize)>,
-    /// Users' manifests.
-    pub(super) moves: Vec<(MoveRow, usize)>,
-    /// The gatekeeper.
-    pub(super) keepers: Vec<(KeeperRow, usize)>,
-}
-
-impl Plan {
-    /// Whether there is nothing to do.
-    pub(super) fn is_empty(&self) -> bool {
-        self.seen.values().all(|count| *count == 0)
-            && self.lasting.is_empty()
-            && self.moves.is_empty()
-            && self.keepers.is_empty()
-    }
+    pub(crate) from: Vec<PathBuf>,
 }
 
 impl Args {
-    /// How many trials of each row.
-    fn counts(&self) -> Counts {
-        let seen = |pick: &Pick| matches!(pick, Pick::Seen(_));
-        if !self.only.is_empty() && !self.only.iter().any(seen) {
-            return Counts::new();
-        }
-        let chosen =
-            |row: Row| self.only.is_empty() || row == Row::Floor || self.only.contains(&Pick::Seen(row));
-        let usual = |row: Row| if self.quick { row.quick_trials() } else { row.usual_trials() };
-        let mut counts: Counts =
-            Row::ALL.into_iter().filter(|row| chosen(*row)).map(|row| (row, usual(row))).collect();
-        let given = self.trials.iter().filter_map(|(pick, count)| match pick {
-            Pick::Seen(row) => Some((*row, *count)),
-            _ => None,
-        });
-        counts.extend(given.filter(|(row, _)| chosen(*row)));
-        // A few trials need no more of the floor.
-        let others: usize =
-            counts.iter().filter(|(row, _)| **row != Row::Floor).map(|(_, count)| count).sum();
-        if others > 0
-            && self.trials.iter().all(|(pick, _)| *pick != Pick::Seen(Row::Floor))
-            && let Some(floor) = counts.get_mut(&Row::Floor)
-        {
-            *floor = others.min(*floor);
-        }
-        counts
+    /// How many trials of which experiments.
+    pub(crate) fn plan(&self) -> Plan {
+        let chosen = EXPERIMENTS.iter().filter(|experiment| self.is_chosen(experiment));
+        let mut plan: Plan = chosen.map(|experiment| (experiment, self.count_trials(experiment))).collect();
+        self.limit_floor(&mut plan);
+        plan.retain(|(_, count)| *count > 0);
+        plan
     }
 
-    /// How many trials of all rows, of each kind.
-    pub(super) fn plan(&self) -> Plan {
-        let counted = |pick: Pick, usual: usize, quick: usize| {
-            let chosen = self.only.is_empty() || self.only.contains(&pick);
-            let given = self.trials.iter().rev().find(|(of, _)| *of == pick).map(|(_, count)| *count);
-            chosen.then(|| given.unwrap_or(if self.quick { quick } else { usual })).filter(|count| *count > 0)
+    fn is_chosen(&self, experiment: &'static Experiment) -> bool {
+        let needs_floor = self.only.iter().any(|only| only.is_failover());
+        self.only.is_empty() || self.only.contains(&experiment) || (experiment.is_floor() && needs_floor)
+    }
+
+    fn find_given(&self, experiment: &Experiment) -> Option<usize> {
+        let given = self.trials.iter().rev().find(|(given, _)| *given == experiment);
+        given.map(|(_, count)| *count)
+    }
+
+    fn count_trials(&self, experiment: &Experiment) -> usize {
+        let trials = experiment.trials;
+        self.find_given(experiment).unwrap_or(if self.quick { trials.quick } else { trials.usual })
+    }
+
+    /// A few trials of other experiments need no more trials of the floor.
+    fn limit_floor(&self, plan: &mut Plan) {
+        let compared = plan.iter().filter(|(one, _)| one.is_failover() && !one.is_floor());
+        let others: usize = compared.map(|(_, count)| count).sum();
+        let Some((floor, count)) = plan.iter_mut().find(|(experiment, _)| experiment.is_floor()) else {
+            return;
         };
-        let keepers = KeeperRow::ALL.into_iter().filter_map(|row| {
-            Some((row, counted(Pick::Keeper(row), row.usual_trials(), row.quick_trials())?))
-        });
-        let lasting = LastingRow::ALL
-            .into_iter()
-            .filter_map(|row| Some((row, counted(Pick::Lasting(row), row.usual_trials(), 1)?)));
-        let moves = MoveRow::all()
-            .into_iter()
-            .filter_map(|row| Some((row, counted(Pick::Move(row), row.usual_trials(), 1)?)));
-        Plan {
-            seen: self.counts(),
-            lasting: lasting.collect(),
-            moves: moves.collect(),
-            keepers: keepers.collect(),
+        if others > 0 && self.find_given(floor).is_none() {
+            *count = others.min(*count);
         }
     }
 }
 
-/// All rows by their names.
-fn picks() -> impl Iterator<Item = (String, Pick)> {
-    let seen = Row::ALL.into_iter().map(|row| (row.key().to_owned(), Pick::Seen(row)));
-    let lasting = LastingRow::ALL.into_iter().map(|row| (row.key().to_owned(), Pick::Lasting(row)));
-    let moves = MoveRow::all().into_iter().map(|row| (row.key(), Pick::Move(row)));
-    let keepers = KeeperRow::ALL.into_iter().map(|row| (row.key().to_owned(), Pick::Keeper(row)));
-    seen.chain(lasting).chain(moves).chain(keepers)
-}
-
-fn pick(text: &str) -> Result<Pick, String> {
-    let found = picks().find(|(name, _)| name == text).map(|(_, pick)| pick);
-    found.ok_or_else(|| {
-        let names: Vec<String> = picks().map(|(name, _)| name).collect();
-        format!("there is no row '{text}': there are {}", names.join(", "))
-    })
-}
-
-fn trials(text: &str) -> Result<(Pick, usize), String> {
-    let (row, count) = text.split_once('=').ok_or("write ROW=N, such as killed=100")?;
-    let row = pick(row)?;
-    let count = count.parse().map_err(|_| format!("'{count}' is no number of trials"))?;
-    Ok((row, count))
+fn parse_trials(text: &str) -> Result<(&'static Experiment, usize), String> {
+    let (key, count) = text.split_once('=').ok_or("write NAME=N, such as killed=100")?;
+    let experiment = registry::find(key)?;
+    let count = count.parse().map_err(|_| format!("'{count}' is not a number of trials"))?;
+    Ok((experiment, count))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn counts(words: &[&str]) -> Counts {
-        Args::try_parse_from(std::iter::once("measure").chain(words.iter().copied())).unwrap().counts()
+    fn plan(words: &[&str]) -> Vec<(&'static str, usize)> {
+        let args = Args::try_parse_from(std::iter::once("measure").chain(words.iter().copied())).unwrap();
+        args.plan().into_iter().map(|(experiment, count)| (experiment.key, count)).collect()
     }
 
     #[test]
-    fn everything_is_measured_if_nothing_is_said() {
-        assert!(Row::ALL.iter().all(|row| counts(&[])[row] == row.usual_trials()));
-        assert_eq!(counts(&["--trials", "killed=7,hang=0"])[&Row::Killed], 7);
-        assert_eq!(counts(&["--quick"])[&Row::NodeOff], 1);
+    fn all_experiments_run_if_none_is_chosen() {
+        let usual: Vec<_> = EXPERIMENTS.iter().map(|one| (one.key, one.trials.usual)).collect();
+        assert_eq!(plan(&[]), usual);
+        let some = plan(&["--trials", "killed=3,hang=0,killed=7"]);
+        assert!(some.contains(&("killed", 7)) && some.iter().all(|(key, _)| *key != "hang"), "{some:?}");
+        assert!(plan(&["--quick"]).contains(&("node-off", 1)));
     }
 
     #[test]
-    fn one_row_comes_with_its_floor() {
-        let counts = counts(&["--only", "node-off", "--trials", "killed=7,node-off=3"]);
-        assert_eq!(counts, Counts::from([(Row::Floor, 3), (Row::NodeOff, 3)]));
+    fn a_failover_comes_with_its_floor() {
+        let some = plan(&["--only", "node-off", "--trials", "killed=7,node-off=3"]);
+        assert_eq!(some, [("floor", 3), ("node-off", 3)]);
+        assert_eq!(plan(&["--only", "hang", "--trials", "floor=50"]), [("floor", 50), ("hang", 30)]);
+        assert_eq!(plan(&["--only", "floor"]), [("floor", 80)]);
     }
 
     #[test]
-    fn rows_of_the_gatekeeper_need_no_floor() {
-        let args = ["measure", "--only", "await-crash", "--trials", "await-crash=2,killed=3"];
-        let args = Args::try_parse_from(args).unwrap();
-        assert_eq!(args.plan().keepers, [(KeeperRow::AwaitCrash, 2)]);
-        assert!(args.plan().seen.is_empty() && args.plan().moves.is_empty());
-        let args = Args::try_parse_from(["measure", "--only", "killed"]).unwrap();
-        assert!(args.plan().keepers.is_empty() && args.plan().lasting.is_empty());
-        let nothing = ["measure", "--only", "await-crash", "--trials", "await-crash=0"];
-        assert!(Args::try_parse_from(nothing).unwrap().plan().is_empty());
+    fn other_experiments_need_no_floor() {
+        let some = plan(&["--only", "await-crash,lasting-kept", "--trials", "await-crash=2,killed=3"]);
+        assert_eq!(some, [("lasting-kept", 3), ("await-crash", 2)]);
+        assert_eq!(plan(&["--only", "await-crash", "--trials", "await-crash=0"]), []);
     }
 
     #[test]
-    fn a_wrong_row_is_answered_with_the_right_ones() {
-        let error = trials("kiled=3").unwrap_err();
-        assert!(
-            ["killed", "lasting-kept", "move-a-killed-now"].iter().all(|row| error.contains(row)),
-            "{error}"
-        );
-        assert!(trials("killed").is_err() && trials("killed=x").is_err());
+    fn an_unknown_name_is_answered_with_those_that_exist() {
+        let error = parse_trials("kiled=3").unwrap_err();
+        let names = ["killed", "lasting-kept", "move-a-killed-now"];
+        assert!(names.iter().all(|name| error.contains(name)), "{error}");
+        assert!(parse_trials("killed").is_err() && parse_trials("killed=x").is_err());
     }
 }

@@ -1,19 +1,19 @@
 //! What all trials share, and one trial from the client's start to its verdict.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::group::{Group, millis};
-use super::inside::Hands;
-use super::record::{Outcome, Sample, Seen};
-use super::row::Row;
-use super::slots::Slots;
+use crate::group::{Group, to_millis};
+use crate::inside::Hands;
+use crate::record::{Failover, Outcome};
+use crate::slots::Slots;
 use hotstandby_e2e::harness::{Env, START_LIMIT, blocking};
-use hotstandby_e2e::objects::{Kind, is_ready_pod};
+use hotstandby_e2e::objects::{Kind, Objects, is_ready_pod};
 use hotstandby_e2e::trial::Active;
 use hotstandby_testbed::client::{Client, ClientConfig};
 use hotstandby_testbed::faults::Inflicted;
@@ -27,36 +27,35 @@ const AFTERWARDS: Duration = Duration::from_millis(1_100);
 const LOOK: Duration = Duration::from_millis(80);
 
 /// What all trials share.
-pub(super) struct Bench {
+pub(crate) struct Bench {
     /// Cluster and hotstandby.
-    pub(super) env: Arc<Env>,
+    pub(crate) env: Arc<Env>,
     /// Calls from inside the cluster's network.
-    pub(super) hands: Hands,
+    pub(crate) hands: Hands,
     /// Changes of slices.
-    pub(super) slots: Slots,
-    start: Instant,
+    pub(crate) slots: Slots,
     pods: AtomicUsize,
 }
 
 /// A client at work on a group, before the fault.
-pub(super) struct Attended<'g> {
+pub(crate) struct Attended<'g> {
     /// The group.
-    pub(super) group: &'g Group,
+    pub(crate) group: &'g Group,
     /// Who is active.
-    pub(super) active: Active,
+    pub(crate) active: Active,
     client: Client,
     node: String,
 }
 
 impl Bench {
     /// Starts listening.
-    pub(super) async fn start(env: Arc<Env>, hands: Hands) -> Result<Arc<Self>> {
+    pub(crate) async fn start(env: Arc<Env>, hands: Hands) -> Result<Arc<Self>> {
         let slots = Slots::start(&hands).await?;
-        Ok(Arc::new(Self { env, hands, slots, start: Instant::now(), pods: AtomicUsize::new(0) }))
+        Ok(Arc::new(Self { env, hands, slots, pods: AtomicUsize::new(0) }))
     }
 
     /// So many pods of the app more, or fewer.
-    pub(super) fn expect_pods(&self, change: isize) {
+    pub(crate) fn expect_pods(&self, change: isize) {
         let _before = self.pods.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |pods| {
             Some(pods.saturating_add_signed(change))
         });
@@ -64,10 +63,10 @@ impl Bench {
 
     /// Waits until all pods of the app are ready and none comes or goes, and so for a moment: pods that start
     /// take CPU from what is measured, and right after a power cut the API server tells what was true before.
-    pub(super) async fn calm(&self, steady: Duration) -> Result<()> {
+    pub(crate) async fn wait_until_calm(&self, steady: Duration) -> Result<()> {
         let expected = self.pods.load(Ordering::Relaxed);
         let mut since: Option<Instant> = None;
-        slowly(START_LIMIT, &format!("{expected} ready pods of the app"), async || {
+        wait_slowly(START_LIMIT, &format!("{expected} ready pods of the app"), async || {
             let (pods, _) = self.env.objects.list(Kind::Pod, "", "app").await?;
             if pods.len() != expected || !pods.iter().all(is_ready_pod) {
                 since = None;
@@ -79,7 +78,7 @@ impl Bench {
     }
 
     /// A client on a node other than these, answered without a break.
-    pub(super) async fn client(
+    pub(crate) async fn start_client(
         &self,
         target: std::net::SocketAddr,
         not_on: &[&str],
@@ -105,53 +104,44 @@ impl Bench {
     }
 
     /// Sees that a group is whole, and starts a client on it.
-    pub(super) async fn attend<'g>(
+    pub(crate) async fn attend<'g>(
         &self,
         group: &'g Group,
         not_on: &[&str],
         turn: usize,
     ) -> Result<Attended<'g>> {
-        let active = group.settled().await?;
-        group.paced().await;
+        let active = group.wait_until_settled().await?;
+        group.wait_for_change_limit().await;
         let not_on: Vec<&str> = not_on.iter().copied().chain([active.node.as_str()]).collect();
-        let (client, node) = self.client(group.target, &not_on, turn).await?;
+        let (client, node) = self.start_client(group.target, &not_on, turn).await?;
         Ok(Attended { group, active, client, node })
     }
 
-    /// A sample of this moment.
-    pub(super) fn sample(&self, row: Row, outcome: Outcome) -> Sample {
-        Sample { row, at_s: self.start.elapsed().as_secs_f64(), outcome }
-    }
-
-    /// Waits for another pod to answer and tells what happened; never fails, since a trial that went wrong is
-    /// to be told too.
-    pub(super) async fn conclude(
+    /// Waits for another pod to answer and describes what happened. A trial that went wrong is an outcome too.
+    pub(crate) async fn conclude(
         &self,
-        row: Row,
+        limit: Duration,
         attended: Attended<'_>,
         fault: Result<Inflicted>,
     ) -> Outcome {
-        match self.try_conclude(row, attended, fault).await {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::Invalid { reason: format!("{error:#}") },
-        }
+        Outcome::from_result(self.try_conclude(limit, attended, fault).await)
     }
 
     async fn try_conclude(
         &self,
-        row: Row,
+        limit: Duration,
         attended: Attended<'_>,
         fault: Result<Inflicted>,
     ) -> Result<Outcome> {
         let Attended { group, active, client, node } = attended;
         let fault = fault.context("the fault could not be made")?;
-        let trace = watch(client, fault.at, &active.pod, row.limit()).await?;
-        let Some(mut seen) = describe(&trace, fault.at, &active.pod) else {
-            let failed = failed_after(&trace, fault.at);
-            return Ok(Outcome::NoAnswer { limit_ms: millis(row.limit()), failed });
+        let trace = watch_client(client, fault.at, &active.pod, limit).await?;
+        let Some(mut seen) = describe_failover(&trace, fault.at, &active.pod) else {
+            let failed = count_failed_after(&trace, fault.at);
+            return Ok(Outcome::TimedOut { limit_ms: to_millis(limit), failed });
         };
-        group.note_change();
-        let change = group.change_told(active.term + 1).await?;
+        group.record_change();
+        let change = group.wait_for_history(active.term + 1).await?;
         if change.from != active.pod {
             bail!("the active had changed before the fault");
         }
@@ -163,14 +153,43 @@ impl Bench {
         }
         seen.client_node = node;
         seen.term = change.term;
-        seen.stages = change.stages(fault, seen.gap_ms);
+        seen.stages = change.split_gap(fault, seen.gap_ms);
         seen.reason = change.reason;
-        Ok(Outcome::Seen(Box::new(seen)))
+        Ok(Outcome::Failover(Box::new(seen)))
+    }
+}
+
+/// Which pods had their container killed once.
+#[derive(Debug, Default)]
+pub(crate) struct KilledOnce {
+    uids: Mutex<HashSet<String>>,
+}
+
+impl KilledOnce {
+    /// A container starts again at once the first time, and after a back-off the second time: then a new pod takes its
+    /// pod's place.
+    pub(crate) async fn replace_if_killed_before(
+        &self,
+        objects: &Objects,
+        namespace: &str,
+        pod: &str,
+        uid: &str,
+    ) -> Result<()> {
+        let is_first = self.uids.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned());
+        if is_first {
+            return Ok(());
+        }
+        objects.delete(Kind::Pod, namespace, pod).await
     }
 }
 
 /// Lets the client go on until some time after another pod answered, and takes what it saw.
-pub(super) async fn watch(client: Client, fault: Instant, old: &str, limit: Duration) -> Result<Trace> {
+pub(crate) async fn watch_client(
+    client: Client,
+    fault: Instant,
+    old: &str,
+    limit: Duration,
+) -> Result<Trace> {
     let old = old.to_owned();
     blocking(move || {
         // Without an answer within the limit what was seen is told all the same.
@@ -182,33 +201,33 @@ pub(super) async fn watch(client: Client, fault: Instant, old: &str, limit: Dura
 }
 
 /// What the client saw of a failover, as far as it can tell.
-pub(super) fn describe(trace: &Trace, fault: Instant, old: &str) -> Option<Seen> {
+pub(crate) fn describe_failover(trace: &Trace, fault: Instant, old: &str) -> Option<Failover> {
     let failover = trace.failover_from(fault, old)?;
     let first_end = fault + failover.gap;
     let doubled =
         trace.samples().iter().filter(|sample| sample.start > first_end && sample.who() == Some(old)).count();
     let outages = trace.gaps().into_iter().filter(|gap| gap.recovered.is_none_or(|end| end > fault));
     let outage = outages.map(|gap| gap.duration).max().unwrap_or_default();
-    Some(Seen {
-        gap_ms: millis(failover.gap),
-        open_ms: millis(failover.open),
-        outage_ms: millis(outage),
-        failed: failed_after(trace, fault),
+    Some(Failover {
+        gap_ms: to_millis(failover.gap),
+        open_ms: to_millis(failover.open),
+        outage_ms: to_millis(outage),
+        failed: count_failed_after(trace, fault),
         doubled: u64::try_from(doubled).unwrap_or(u64::MAX),
         from: old.to_owned(),
         to: failover.new.to_string(),
-        ..Seen::default()
+        ..Failover::default()
     })
 }
 
-fn failed_after(trace: &Trace, fault: Instant) -> u64 {
+fn count_failed_after(trace: &Trace, fault: Instant) -> u64 {
     let failed =
         trace.samples().iter().filter(|sample| sample.end > fault && sample.failure().is_some()).count();
     u64::try_from(failed).unwrap_or(u64::MAX)
 }
 
 /// Like [`until`], looking less often.
-pub(super) async fn slowly<T>(
+pub(crate) async fn wait_slowly<T>(
     limit: Duration,
     what: &str,
     mut look: impl AsyncFnMut() -> Result<Option<T>>,
@@ -224,7 +243,7 @@ pub(super) async fn slowly<T>(
 }
 
 /// The value at a JSON pointer as a whole number; 0 where there is none.
-pub(super) fn number(object: &Value, pointer: &str) -> i64 {
+pub(crate) fn read_number(object: &Value, pointer: &str) -> i64 {
     object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default()
 }
 
@@ -251,16 +270,16 @@ mod tests {
             request(ms(35), 2, Some("a")), // asked after b had answered: two pods serve
             request(ms(45), 2, Some("b")),
         ]);
-        let seen = describe(&trace, ms(5), "a").unwrap();
+        let seen = describe_failover(&trace, ms(5), "a").unwrap();
         assert_eq!((seen.failed, seen.doubled, seen.to.as_str()), (1, 1, "b"));
         assert!((seen.gap_ms - 23.0).abs() < 1e-6, "{seen:?}");
         assert!((seen.outage_ms - 30.0).abs() < 1e-6, "{seen:?}");
-        assert!(describe(&trace, ms(5), "b").is_some_and(|seen| seen.to == "a"));
+        assert!(describe_failover(&trace, ms(5), "b").is_some_and(|seen| seen.to == "a"));
     }
 
     #[test]
-    fn without_another_pod_there_is_nothing_to_describe() {
+    fn without_another_pod_there_is_nothing_to_describe_failover() {
         let zero = Instant::now();
-        assert!(describe(&Trace::new(vec![request(zero, 1, Some("a"))]), zero, "a").is_none());
+        assert!(describe_failover(&Trace::new(vec![request(zero, 1, Some("a"))]), zero, "a").is_none());
     }
 }

@@ -1,62 +1,123 @@
-//! Whether a goal is met, and what costs it where not.
+//! What should be reached, whether it is, and what costs the time where it is not.
 
-use super::record::{STAGES, Seen};
-use super::row::Goal;
-use super::stats::Summary;
+use crate::record::{Failover, STAGES, Stages};
+use crate::stats::Summary;
 
-/// What became of one goal.
+/// What should be reached.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Goal {
+    /// The median in milliseconds.
+    P50Ms(f64),
+    /// The 99th percentile in milliseconds; of fewer than 100 trials the maximum.
+    P99Ms(f64),
+    /// The time of every trial, in milliseconds.
+    EachMs(f64),
+    /// The median as a multiple of the floor's.
+    TimesFloor(f64),
+    /// No request may fail in any trial.
+    NoFailedRequest,
+    /// Every size in every trial, in bytes.
+    EachBytes(u64),
+}
+
+/// Whether a goal is met.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     /// The goal.
-    pub(super) goal: Goal,
+    pub(crate) goal: Goal,
     /// Whether it is met; `None` where nothing was measured.
-    pub(super) met: Option<bool>,
+    pub(crate) met: Option<bool>,
     /// What was reached, in words.
-    pub(super) reached: String,
-    /// Where the goal is missed: what costs it.
-    pub(super) cost: Option<String>,
+    pub(crate) reached: String,
+    /// Where the goal is missed: which part of a failover costs the time.
+    pub(crate) cost: Option<String>,
 }
 
-/// Judges all goals of a row.
-pub(super) fn judge(summary: &Summary<'_>, floor: &Summary<'_>) -> Vec<Verdict> {
-    summary.row.goals().iter().map(|goal| verdict(*goal, summary, floor)).collect()
-}
-
-fn verdict(goal: Goal, summary: &Summary<'_>, floor: &Summary<'_>) -> Verdict {
-    let not_measured = Verdict { goal, met: None, reached: "not measured".to_owned(), cost: None };
-    let Some(gap) = summary.gap() else { return not_measured };
-    let (met, reached) = match goal {
-        Goal::P50(limit) => (gap.p50 <= limit, ms(gap.p50)),
-        Goal::P99(limit) => (gap.p99 <= limit, ms(gap.p99)),
-        Goal::NoneFailed => {
-            let failed = summary.all_failed();
-            (failed == 0, format!("{failed} failed"))
+impl Goal {
+    /// The goal in words.
+    pub(crate) fn words(self) -> String {
+        match self {
+            Self::P50Ms(ms) => format!("p50 ≤ {ms} ms"),
+            Self::P99Ms(ms) => format!("p99 ≤ {ms} ms"),
+            Self::EachMs(ms) => format!("each ≤ {ms} ms"),
+            Self::TimesFloor(times) => format!("p50 ≤ {times} × floor"),
+            Self::NoFailedRequest => "0 failed requests".to_owned(),
+            Self::EachBytes(bytes) => format!("each ≤ {}", format_mebibytes(bytes)),
         }
-        Goal::Floor(times) => match summary.ratio(floor) {
-            Some(ratio) => (ratio <= times, format!("{ratio:.2} × floor")),
-            None => return not_measured,
-        },
+    }
+
+    /// Whether it is met and what was reached; `None` where nothing was measured.
+    fn compare(self, summary: &Summary<'_>, floor: &Summary<'_>) -> Option<(bool, String)> {
+        let compare_ms = |value: f64, limit: f64| (value <= limit, format_ms(value));
+        Some(match self {
+            Self::P50Ms(limit) => compare_ms(summary.spread()?.p50, limit),
+            Self::P99Ms(limit) => compare_ms(summary.spread()?.p99, limit),
+            Self::EachMs(limit) => compare_ms(summary.spread()?.max, limit),
+            Self::TimesFloor(limit) => {
+                let ratio = summary.ratio(floor)?;
+                (ratio <= limit, format!("{ratio:.2} × floor"))
+            }
+            Self::NoFailedRequest => {
+                summary.spread()?;
+                let failed = summary.all_failed();
+                (failed == 0, format!("{failed} failed"))
+            }
+            Self::EachBytes(limit) => {
+                let largest = summary.most_memory()?.largest();
+                (largest <= limit, format_mebibytes(largest))
+            }
+        })
+    }
+
+    /// Which part of a failover costs the time; `None` for other experiments.
+    fn explain(self, summary: &Summary<'_>, floor: &Summary<'_>) -> Option<String> {
+        match self {
+            Self::P50Ms(_) => Some(cost_of_median(summary)),
+            Self::P99Ms(limit) => {
+                let is_slow = |failover: &Failover| failover.gap_ms > limit;
+                Some(cost_of_tail(summary, &format!("above {limit} ms"), is_slow))
+            }
+            Self::TimesFloor(_) => Some(cost_above_floor(summary, floor)),
+            Self::NoFailedRequest => {
+                let trials = summary.failed.iter().filter(|failed| **failed > 0).count();
+                let most = summary.most_failed();
+                let cost = cost_of_tail(summary, "with failed requests", |failover| failover.failed > 0);
+                Some(format!("in {trials} trials, at most {most} in one; {cost}"))
+            }
+            Self::EachMs(_) | Self::EachBytes(_) => None,
+        }
+    }
+}
+
+impl Verdict {
+    /// One word for a table.
+    pub(crate) fn mark(&self) -> &'static str {
+        match self.met {
+            Some(true) => "met",
+            Some(false) => "**missed**",
+            None => "-",
+        }
+    }
+}
+
+/// Judges all goals of an experiment.
+pub(crate) fn judge(summary: &Summary<'_>, floor: &Summary<'_>) -> Vec<Verdict> {
+    summary.experiment.goals.iter().map(|goal| judge_goal(*goal, summary, floor)).collect()
+}
+
+fn judge_goal(goal: Goal, summary: &Summary<'_>, floor: &Summary<'_>) -> Verdict {
+    let Some((met, reached)) = goal.compare(summary, floor) else {
+        return Verdict { goal, met: None, reached: "not measured".to_owned(), cost: None };
     };
-    let cost = (!met).then(|| match goal {
-        Goal::P50(_) => cost_of_median(summary),
-        Goal::Floor(_) => cost_above_floor(summary, floor),
-        Goal::P99(limit) => cost_of_tail(summary, &format!("above {limit} ms"), |seen| seen.gap_ms > limit),
-        Goal::NoneFailed => {
-            let trials = summary.failed.iter().filter(|failed| **failed > 0).count();
-            let many = summary.most_failed();
-            format!(
-                "in {trials} trials, at most {many} in one; {}",
-                cost_of_tail(summary, "with failed requests", |seen| seen.failed > 0)
-            )
-        }
-    });
+    let cost = if met { None } else { goal.explain(summary, floor) };
     Verdict { goal, met: Some(met), reached, cost }
 }
 
 /// The stage with the largest median.
 fn cost_of_median(summary: &Summary<'_>) -> String {
-    largest(|place| summary.stage(place).map(|stage| stage.p50))
-        .map_or_else(unknown, |(name, value)| format!("{name} takes the most: its median is {}", ms(value)))
+    largest(|place| summary.stage(place).map(|stage| stage.p50)).map_or_else(unknown, |(name, value)| {
+        format!("{name} takes the most: its median is {}", format_ms(value))
+    })
 }
 
 /// The stage with the largest median beyond what the floor has for it too.
@@ -66,26 +127,22 @@ fn cost_above_floor(summary: &Summary<'_>, floor: &Summary<'_>) -> String {
         Some(own - floor.stage(place).map_or(0.0, |stage| stage.p50))
     };
     largest(excess).map_or_else(unknown, |(name, value)| {
-        format!("{name} adds the most to the floor: {} in the median", ms(value))
+        format!("{name} adds the most to the floor: {} in the median", format_ms(value))
     })
 }
 
 /// In the trials picked: the stage that is furthest above its own median over all trials, on average.
-fn cost_of_tail(summary: &Summary<'_>, which: &str, picked: impl Fn(&Seen) -> bool) -> String {
-    let slow: Vec<[f64; 6]> = summary
-        .seen
-        .iter()
-        .filter(|seen| picked(seen))
-        .filter_map(|seen| seen.stages.as_ref())
-        .map(super::record::Stages::all)
-        .collect();
-    let never = summary.gaps.iter().filter(|gap| gap.is_infinite()).count();
-    let lost = if never > 0 { format!("no other pod answered in {never} trials; ") } else { String::new() };
-    if slow.is_empty() {
-        return if never > 0 { format!("no other pod answered in {never} trials") } else { unknown() };
-    }
-    // Where most trials are so, the median itself is the matter and not what exceeds it.
-    if 2 * slow.len() > summary.seen.len() {
+fn cost_of_tail(summary: &Summary<'_>, which: &str, picked: impl Fn(&Failover) -> bool) -> String {
+    let picked = summary.failovers.iter().filter(|failover| picked(failover));
+    let slow: Vec<[f64; 6]> = picked.filter_map(|failover| failover.stages).map(Stages::to_array).collect();
+    let lost = match summary.timed_out() {
+        0 if slow.is_empty() => return unknown(),
+        0 => String::new(),
+        trials if slow.is_empty() => return format!("no other pod answered in {trials} trials"),
+        trials => format!("no other pod answered in {trials} trials; "),
+    };
+    // If most trials are slow, the median is the cause and not what exceeds it.
+    if 2 * slow.len() > summary.failovers.len() {
         return format!("{lost}{}", cost_of_median(summary));
     }
     let excess = |place: usize| {
@@ -97,7 +154,7 @@ fn cost_of_tail(summary: &Summary<'_>, which: &str, picked: impl Fn(&Seen) -> bo
         format!(
             "{lost}in the {} trials {which}, {name} takes {} more than usual, on average",
             slow.len(),
-            ms(value)
+            format_ms(value)
         )
     })
 }
@@ -114,8 +171,8 @@ fn unknown() -> String {
     "hotstandby told no stage times for these trials".to_owned()
 }
 
-/// Milliseconds for people.
-pub(super) fn ms(value: f64) -> String {
+/// Milliseconds as text; "none" where the limit was reached.
+pub(crate) fn format_ms(value: f64) -> String {
     if value.is_infinite() {
         "none".to_owned()
     } else if value.abs() >= 1000.0 {
@@ -125,28 +182,35 @@ pub(super) fn ms(value: f64) -> String {
     }
 }
 
+/// Bytes as mebibytes, rounded up to a tenth, so that a missed goal is visible.
+pub(crate) fn format_mebibytes(bytes: u64) -> String {
+    let tenths = (bytes * 10).div_ceil(1 << 20);
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::record::tests::{never, seen, staged};
-    use super::super::record::{Outcome, Sample, Stages};
-    use super::super::row::Row;
     use super::*;
+    use crate::record::tests::{failover, sample, staged, timed_out};
+    use crate::record::{Memory, Outcome, Sample};
+    use crate::registry::find;
 
     fn stages(detect: f64, platform: f64) -> Stages {
         Stages { notice: 1.0, detect, decide: 1.0, seat: 5.0, traffic: 5.0, platform }
     }
 
     fn floor(gap: f64) -> Sample {
-        staged(Row::Floor, Stages { traffic: 5.0, platform: gap - 5.0, ..Stages::default() })
+        staged("floor", Stages { traffic: 5.0, platform: gap - 5.0, ..Stages::default() })
     }
 
-    fn of(row: Row, samples: &[Sample]) -> Vec<Verdict> {
-        judge(&Summary::of(row, samples), &Summary::of(Row::Floor, samples))
+    fn judge_all(key: &str, samples: &[Sample]) -> Vec<Verdict> {
+        let summarize = |key| Summary::new(find(key).unwrap(), samples);
+        judge(&summarize(key), &summarize("floor"))
     }
 
     #[test]
     fn a_fast_row_meets_all_its_goals() {
-        let verdicts = of(Row::Killed, &[floor(40.0), staged(Row::Killed, stages(8.0, 35.0))]);
+        let verdicts = judge_all("killed", &[floor(40.0), staged("killed", stages(8.0, 35.0))]);
         assert!(verdicts.iter().all(|verdict| verdict.met == Some(true)), "{verdicts:?}");
         assert_eq!(verdicts[0].reached, "55.0 ms");
         assert_eq!(verdicts[2].reached, "1.38 × floor");
@@ -155,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_missed_ratio_names_the_stage_that_the_floor_has_not() {
-        let verdicts = of(Row::Killed, &[floor(40.0), staged(Row::Killed, stages(40.0, 36.0))]);
+        let verdicts = judge_all("killed", &[floor(40.0), staged("killed", stages(40.0, 36.0))]);
         let ratio = &verdicts[2];
         assert_eq!(ratio.met, Some(false));
         assert_eq!(ratio.cost.as_deref(), Some("detect adds the most to the floor: 40.0 ms in the median"));
@@ -163,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_platform_slower_than_the_floor_is_named_too() {
-        let verdicts = of(Row::Killed, &[floor(40.0), staged(Row::Killed, stages(10.0, 120.0))]);
+        let verdicts = judge_all("killed", &[floor(40.0), staged("killed", stages(10.0, 120.0))]);
         assert_eq!(verdicts[0].cost.as_deref(), Some("platform takes the most: its median is 120.0 ms"));
         assert_eq!(
             verdicts[2].cost.as_deref(),
@@ -174,10 +238,10 @@ mod tests {
     #[test]
     fn an_outlier_names_the_stage_that_made_it_one() {
         let mut samples = vec![floor(40.0)];
-        samples.extend((0..9).map(|_| staged(Row::Killed, stages(8.0, 35.0))));
+        samples.extend((0..9).map(|_| staged("killed", stages(8.0, 35.0))));
         let slow = Stages { seat: 205.0, ..stages(8.0, 35.0) };
-        samples.push(staged(Row::Killed, slow));
-        let verdicts = of(Row::Killed, &samples);
+        samples.push(staged("killed", slow));
+        let verdicts = judge_all("killed", &samples);
         assert_eq!(verdicts[0].met, Some(true));
         assert_eq!(verdicts[1].met, Some(false));
         let cost = verdicts[1].cost.as_deref().unwrap();
@@ -186,20 +250,20 @@ mod tests {
 
     #[test]
     fn no_answer_at_all_misses_and_says_so() {
-        let verdicts = of(Row::Hang, &[seen(Row::Hang, 300.0), never(Row::Hang)]);
+        let verdicts = judge_all("hang", &[failover("hang", 300.0), timed_out("hang")]);
         assert_eq!(verdicts[0].met, Some(false));
         assert_eq!(verdicts[0].cost.as_deref(), Some("no other pod answered in 1 trials"));
     }
 
     #[test]
     fn failed_requests_miss_a_goal_of_none() {
-        let mut bad = staged(Row::DeleteLinger, stages(500.0, 30.0));
-        if let Outcome::Seen(seen) = &mut bad.outcome {
-            seen.failed = 4;
+        let mut bad = staged("delete-linger", stages(500.0, 30.0));
+        if let Outcome::Failover(failover) = &mut bad.outcome {
+            failover.failed = 4;
         }
         let samples =
-            [staged(Row::DeleteLinger, stages(1.0, 30.0)), staged(Row::DeleteLinger, stages(1.0, 30.0)), bad];
-        let verdict = &of(Row::DeleteLinger, &samples)[0];
+            [staged("delete-linger", stages(1.0, 30.0)), staged("delete-linger", stages(1.0, 30.0)), bad];
+        let verdict = &judge_all("delete-linger", &samples)[0];
         assert_eq!((verdict.met, verdict.reached.as_str()), (Some(false), "4 failed"));
         assert_eq!(
             verdict.cost.as_deref(),
@@ -211,9 +275,31 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_neither_met_nor_missed() {
-        let verdicts = of(Row::NodeOff, &[floor(40.0)]);
+        let verdicts = judge_all("node-off", &[floor(40.0)]);
         assert_eq!(verdicts[0].met, None);
-        let without_floor = of(Row::Killed, &[seen(Row::Killed, 50.0)]);
+        let without_floor = judge_all("killed", &[failover("killed", 50.0)]);
         assert_eq!(without_floor[2].met, None);
+    }
+
+    #[test]
+    fn goals_for_each_trial_are_judged_by_the_worst_one() {
+        let elapsed = |key, ms| sample(key, Outcome::Elapsed { ms });
+        let samples = [
+            elapsed("await-release", 30.0),
+            elapsed("await-release", 101.0),
+            elapsed("await-release-fast", 99.0),
+        ];
+        let (slow, fast) =
+            (&judge_all("await-release", &samples)[0], &judge_all("await-release-fast", &samples)[0]);
+        assert_eq!((slow.mark(), slow.reached.as_str(), &slow.cost), ("**missed**", "101.0 ms", &None));
+        assert_eq!((fast.mark(), fast.reached.as_str()), ("met", "99.0 ms"));
+        let memory = |working_set| {
+            let memory = Memory { resident: 3 << 20, working_set, program: 6 << 20 };
+            sample("await-memory", Outcome::Memory(memory))
+        };
+        let (small, large) = (memory(1 << 20), memory((8 << 20) + 1));
+        assert_eq!(judge_all("await-memory", std::slice::from_ref(&small))[0].reached, "6.0 MiB");
+        let verdict = &judge_all("await-memory", &[small, large])[0];
+        assert_eq!((verdict.mark(), verdict.reached.as_str()), ("**missed**", "8.1 MiB"));
     }
 }

@@ -11,22 +11,22 @@ use hotstandby_testbed::access::client_from;
 use hotstandby_testbed::netns::in_netns;
 
 /// The runtime. To be dropped outside any other.
-pub(super) struct Inside {
+pub(crate) struct Inside {
     runtime: Runtime,
     client: Client,
 }
 
 /// A way to run something in it.
 #[derive(Clone)]
-pub(super) struct Hands {
+pub(crate) struct Hands {
     handle: Handle,
     /// A client that works only there.
-    pub(super) client: Client,
+    pub(crate) client: Client,
 }
 
 impl Inside {
     /// Starts it in a network namespace, with a client made of a kubeconfig for use inside.
-    pub(super) fn start(netns: &Path, kubeconfig: PathBuf) -> Result<Self> {
+    pub(crate) fn start(netns: &Path, kubeconfig: PathBuf) -> Result<Self> {
         // Threads take their namespace from the thread that starts them.
         in_netns(netns, move || {
             let runtime = Builder::new_multi_thread()
@@ -41,14 +41,14 @@ impl Inside {
     }
 
     /// A way to run something in it.
-    pub(super) fn hands(&self) -> Hands {
+    pub(crate) fn hands(&self) -> Hands {
         Hands { handle: self.runtime.handle().clone(), client: self.client.clone() }
     }
 }
 
 impl Hands {
     /// Runs something there.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
@@ -56,7 +56,7 @@ impl Hands {
     }
 
     /// Starts something there that goes on by itself.
-    pub(super) fn start(
+    pub(crate) fn start(
         &self,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> tokio::task::JoinHandle<()> {

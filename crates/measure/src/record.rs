@@ -1,205 +1,286 @@
-//! What a run leaves behind: conditions and every sample, as JSON.
+//! What a run leaves behind: its conditions and every sample, as JSON.
 
-use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
 
-use super::keeper::KeeperSample;
-use super::lasting::LastingSample;
-use super::moves::MoveSample;
-use super::row::Row;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The parts of a gap, in their order. What a stage holds is told in [`Stages`].
-pub(super) const STAGES: [&str; 6] = ["notice", "detect", "decide", "seat", "traffic", "platform"];
+use crate::experiment::Experiment;
+use crate::registry;
 
-/// A whole run.
+/// The parts of a failover's gap, in their order. [`Stages`] describes them.
+pub(crate) const STAGES: [&str; 6] = ["notice", "detect", "decide", "seat", "traffic", "platform"];
+
+/// A whole run, or several put together.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Run {
-    /// Where and when.
-    pub(super) conditions: Conditions,
+pub(crate) struct Run {
+    /// Where and when: one entry for each run that is part of this one.
+    pub(crate) conditions: Vec<Conditions>,
     /// Every trial, in order.
-    pub(super) samples: Vec<Sample>,
-    /// Every trial of the gatekeeper; runs before there was one have none.
-    #[serde(default)]
-    pub(super) gatekeeper: Vec<KeeperSample>,
-    /// Every trial of connections that last.
-    #[serde(default)]
-    pub(super) lasting: Vec<LastingSample>,
-    /// Every trial of users' manifests.
-    #[serde(default)]
-    pub(super) moves: Vec<MoveSample>,
-    /// Conditions of further runs whose samples were put to these.
-    #[serde(default)]
-    pub(super) further: Vec<Conditions>,
+    pub(crate) samples: Vec<Sample>,
 }
 
 impl Run {
-    /// This run with another's samples.
-    pub(super) fn with(mut self, other: Self) -> Self {
+    /// Adds another run's samples.
+    pub(crate) fn merge(mut self, other: Self) -> Self {
+        self.conditions.extend(other.conditions);
         self.samples.extend(other.samples);
-        self.gatekeeper.extend(other.gatekeeper);
-        self.lasting.extend(other.lasting);
-        self.moves.extend(other.moves);
-        self.further.push(other.conditions);
-        self.further.extend(other.further);
         self
     }
 }
 
 /// Where and when a run took place.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Conditions {
+pub(crate) struct Conditions {
     /// Start, RFC 3339.
-    pub(super) started: String,
+    pub(crate) started: String,
     /// How long it took, in seconds.
-    pub(super) took_s: f64,
-    /// The commit, with a mark if the tree had changes.
-    pub(super) commit: String,
-    /// The CPU's name.
-    pub(super) cpu: String,
-    /// How many CPUs this machine has.
-    pub(super) cores: usize,
-    /// Memory in GiB.
-    pub(super) memory_gib: f64,
+    pub(crate) took_s: f64,
+    /// The commit, with a remark if the tree had changes.
+    pub(crate) commit: String,
+    /// CPU, cores and memory.
+    pub(crate) machine: String,
     /// The kernel's version.
-    pub(super) kernel: String,
-    /// The API server's version.
-    pub(super) kubernetes: String,
-    /// kube-proxy's mode, as it says itself.
-    pub(super) proxy_mode: String,
-    /// kube-proxy's minimum sync period, as it says itself.
-    pub(super) proxy_min_sync: String,
-    /// How many nodes.
-    pub(super) nodes: usize,
+    pub(crate) kernel: String,
+    /// The API server's version and the number of nodes.
+    pub(crate) kubernetes: String,
+    /// kube-proxy's mode and minimum sync period, as kube-proxy reports them.
+    pub(crate) kube_proxy: String,
     /// 1, 5 and 15 minutes before.
-    pub(super) load_before: String,
+    pub(crate) load_before: String,
     /// 1, 5 and 15 minutes after.
-    pub(super) load_after: String,
-    /// What was typed.
-    pub(super) command: String,
+    pub(crate) load_after: String,
+    /// The arguments on the command line.
+    pub(crate) command: String,
 }
 
 /// One trial.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Sample {
-    /// Which row.
-    pub(super) row: Row,
+pub(crate) struct Sample {
+    /// Of which experiment.
+    #[serde(serialize_with = "write_key", deserialize_with = "read_key")]
+    pub(crate) experiment: &'static Experiment,
     /// Seconds since the run's start.
-    pub(super) at_s: f64,
+    pub(crate) at_s: f64,
     /// How it went.
-    pub(super) outcome: Outcome,
+    pub(crate) outcome: Outcome,
+}
+
+// The signature that serde asks for.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn write_key<S: Serializer>(experiment: &&'static Experiment, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(experiment.key)
+}
+
+fn read_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Experiment, D::Error> {
+    registry::find(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// How a trial went.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
-pub(super) enum Outcome {
-    /// Another pod answered.
-    Seen(Box<Seen>),
-    /// No other pod answered within the limit.
-    NoAnswer {
+pub(crate) enum Outcome {
+    /// A client saw another pod answer.
+    Failover(Box<Failover>),
+    /// A client was not answered for some time.
+    Outage {
+        /// The longest time without an answer.
+        ms: f64,
+        /// Requests that failed.
+        failed: u64,
+        /// Whether another pod answered then.
+        moved: bool,
+    },
+    /// What was waited for happened after some time.
+    Elapsed {
+        /// How long it took.
+        ms: f64,
+    },
+    /// What was waited for did not happen within the limit.
+    TimedOut {
         /// The limit.
         limit_ms: f64,
         /// Requests that failed meanwhile.
         failed: u64,
     },
-    /// It says nothing about what was to be measured.
+    /// Requests were counted.
+    Requests(Requests),
+    /// Memory was read.
+    Memory(Memory),
+    /// The trial says nothing about what was to be measured.
     Invalid {
         /// Why.
         reason: String,
     },
 }
 
-/// What the client saw, and what hotstandby said of it.
+/// What the client saw of a failover, and what hotstandby reports about it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Seen {
+pub(crate) struct Failover {
     /// From the fault to the end of the first whole answer by another pod.
-    pub(super) gap_ms: f64,
+    pub(crate) gap_ms: f64,
     /// From the fault to the start of that request.
-    pub(super) open_ms: f64,
+    pub(crate) open_ms: f64,
     /// From the start of the first request that failed to the end of the first that was answered after it.
-    pub(super) outage_ms: f64,
+    pub(crate) outage_ms: f64,
     /// Requests that ended after the fault without an answer.
-    pub(super) failed: u64,
+    pub(crate) failed: u64,
     /// Requests that were started after the new pod's first answer and were answered by the old one.
-    pub(super) doubled: u64,
-    /// Who was active.
-    pub(super) from: String,
-    /// Who answered.
-    pub(super) to: String,
+    pub(crate) doubled: u64,
+    /// The pod that was active.
+    pub(crate) from: String,
+    /// The pod that answered.
+    pub(crate) to: String,
     /// The client's node.
-    pub(super) client_node: String,
+    pub(crate) client_node: String,
     /// The term of the change; 0 where hotstandby had no part.
-    pub(super) term: i64,
-    /// The reason hotstandby gave.
-    pub(super) reason: String,
+    pub(crate) term: i64,
+    /// The reason that hotstandby gave.
+    pub(crate) reason: String,
     /// Where the time went.
-    pub(super) stages: Option<Stages>,
+    pub(crate) stages: Option<Stages>,
 }
 
 /// Where the time of a gap went, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Stages {
+pub(crate) struct Stages {
     /// From the fault to the first sign of it at hotstandby.
-    pub(super) notice: f64,
+    pub(crate) notice: f64,
     /// From the first sign to the proof.
-    pub(super) detect: f64,
+    pub(crate) detect: f64,
     /// From the proof to the sending of the seat's write.
-    pub(super) decide: f64,
+    pub(crate) decide: f64,
     /// The seat's write.
-    pub(super) seat: f64,
+    pub(crate) seat: f64,
     /// The slice's write.
-    pub(super) traffic: f64,
+    pub(crate) traffic: f64,
     /// From the slice's write to the end of the first answer: watch, kube-proxy, nftables, and the client's period.
-    pub(super) platform: f64,
+    pub(crate) platform: f64,
 }
 
 impl Stages {
-    /// In the order of [`STAGES`].
-    pub(super) fn all(&self) -> [f64; 6] {
-        let Self { notice, detect, decide, seat, traffic, platform } = *self;
+    /// The stages in the order of [`STAGES`].
+    pub(crate) fn to_array(self) -> [f64; 6] {
+        let Self { notice, detect, decide, seat, traffic, platform } = self;
         [notice, detect, decide, seat, traffic, platform]
     }
 }
 
+/// Requests for a Lease in one minute.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Requests {
+    /// Reads of the member that holds it.
+    pub(crate) holding_reads: f64,
+    /// Its writes.
+    pub(crate) holding_writes: f64,
+    /// Reads of a member that waits.
+    pub(crate) waiting_reads: f64,
+    /// Its writes.
+    pub(crate) waiting_writes: f64,
+}
+
+/// The memory of the container of a member that waits, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    /// Its processes; pages that they share are counted once.
+    pub(crate) resident: u64,
+    /// What is charged to its cgroup.
+    pub(crate) working_set: u64,
+    /// The gatekeeper's file.
+    pub(crate) program: u64,
+}
+
+impl Memory {
+    /// The largest of the three.
+    pub(crate) fn largest(self) -> u64 {
+        self.resident.max(self.working_set).max(self.program)
+    }
+}
+
+impl Outcome {
+    /// A trial that failed is recorded as invalid, because it must not be dropped.
+    pub(crate) fn from_result(result: anyhow::Result<Self>) -> Self {
+        result.unwrap_or_else(|error| Self::Invalid { reason: format!("{error:#}") })
+    }
+
+    /// For the progress of a run.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Failover(seen) => {
+                let stages = seen.stages.map_or_else(String::new, describe_stages);
+                format!("{:.1} ms, {} failed, {}{stages}", seen.gap_ms, seen.failed, seen.reason)
+            }
+            Self::Outage { ms, failed, moved } => {
+                let who = if *moved { "another pod" } else { "the same pod" };
+                format!("no answer for {ms:.1} ms, {failed} failed, then {who} answered")
+            }
+            Self::Elapsed { ms } => format!("{ms:.1} ms"),
+            Self::TimedOut { limit_ms, failed } => {
+                format!("NOTHING within {limit_ms:.0} ms, {failed} failed")
+            }
+            Self::Requests(requests) => format!("{requests:?}"),
+            Self::Memory(memory) => format!("{memory:?}"),
+            Self::Invalid { reason } => format!("invalid: {reason}"),
+        }
+    }
+}
+
+fn describe_stages(stages: Stages) -> String {
+    let mut text = String::new();
+    for (name, value) in STAGES.iter().zip(stages.to_array()) {
+        let _written = write!(text, ", {name} {value:.1}");
+    }
+    text
+}
+
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::keeper::KeeperOutcome;
-    use super::super::keeper_row::KeeperRow;
+pub(crate) mod tests {
     use super::*;
 
-    pub(in super::super) fn staged(row: Row, stages: Stages) -> Sample {
-        let gap_ms = stages.all().iter().sum();
-        let seen = Seen { gap_ms, stages: Some(stages), ..Seen::default() };
-        Sample { row, at_s: 0.0, outcome: Outcome::Seen(Box::new(seen)) }
+    pub(crate) fn sample(key: &str, outcome: Outcome) -> Sample {
+        Sample { experiment: registry::find(key).unwrap(), at_s: 0.0, outcome }
     }
 
-    pub(in super::super) fn seen(row: Row, gap_ms: f64) -> Sample {
-        let seen = Seen { gap_ms, ..Seen::default() };
-        Sample { row, at_s: 0.0, outcome: Outcome::Seen(Box::new(seen)) }
+    pub(crate) fn staged(key: &str, stages: Stages) -> Sample {
+        let gap_ms = stages.to_array().iter().sum();
+        let failover = Failover { gap_ms, stages: Some(stages), ..Failover::default() };
+        sample(key, Outcome::Failover(Box::new(failover)))
     }
 
-    pub(in super::super) fn never(row: Row) -> Sample {
-        Sample { row, at_s: 0.0, outcome: Outcome::NoAnswer { limit_ms: 1000.0, failed: 3 } }
+    pub(crate) fn failover(key: &str, gap_ms: f64) -> Sample {
+        sample(key, Outcome::Failover(Box::new(Failover { gap_ms, ..Failover::default() })))
     }
 
-    pub(in super::super) fn invalid(row: Row, reason: &str) -> Sample {
-        Sample { row, at_s: 0.0, outcome: Outcome::Invalid { reason: reason.to_owned() } }
+    pub(crate) fn timed_out(key: &str) -> Sample {
+        sample(key, Outcome::TimedOut { limit_ms: 1000.0, failed: 3 })
+    }
+
+    pub(crate) fn invalid(key: &str, reason: &str) -> Sample {
+        sample(key, Outcome::Invalid { reason: reason.to_owned() })
     }
 
     #[test]
     fn a_run_is_read_back_as_it_was_written() {
+        let requests =
+            Requests { holding_reads: 0.5, holding_writes: 30.0, waiting_reads: 1.0, waiting_writes: 0.0 };
         let run = Run {
-            conditions: Conditions { cores: 2, ..Conditions::default() },
-            samples: vec![seen(Row::Killed, 50.5), never(Row::Hang), invalid(Row::NodeOff, "why")],
-            gatekeeper: vec![KeeperSample {
-                row: KeeperRow::AwaitCrash,
-                outcome: KeeperOutcome::Gap { ms: 2.5 },
-            }],
-            lasting: Vec::new(),
-            moves: Vec::new(),
-            further: vec![Conditions { cores: 4, ..Conditions::default() }],
+            conditions: vec![Conditions { kernel: "6.18".to_owned(), ..Conditions::default() }],
+            samples: vec![
+                staged("killed", Stages { seat: 50.5, ..Stages::default() }),
+                timed_out("hang"),
+                invalid("node-off", "why"),
+                sample("move-a-killed-now", Outcome::Outage { ms: 1.5, failed: 2, moved: true }),
+                sample("lasting-deleted", Outcome::Elapsed { ms: 2.5 }),
+                sample("await-requests", Outcome::Requests(requests)),
+                sample("await-memory", Outcome::Memory(Memory { resident: 1, working_set: 3, program: 2 })),
+            ],
         };
         let text = serde_json::to_string(&run).unwrap();
+        assert!(text.contains(r#""experiment":"killed""#), "{text}");
         let back: Run = serde_json::from_str(&text).unwrap();
         assert_eq!(serde_json::to_string(&back).unwrap(), text);
+        let unknown = text.replace(r#""experiment":"killed""#, r#""experiment":"gone""#);
+        let error = serde_json::from_str::<Run>(&unknown).unwrap_err().to_string();
+        assert!(error.contains("there is no experiment 'gone'"), "{error}");
     }
 }

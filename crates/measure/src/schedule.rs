@@ -1,55 +1,64 @@
 //! In which order trials run.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::row::Row;
+use crate::experiment::{Experiment, Procedure, Victim};
 
-/// How many trials of each row.
-pub(super) type Counts = BTreeMap<Row, usize>;
+/// How many trials of which experiments, in the registry's order.
+pub(crate) type Plan = Vec<(&'static Experiment, usize)>;
 
-/// Spreads the trials of every row evenly over the whole, so that all rows see the same machine.
-pub(super) fn interleave(counts: &Counts) -> Vec<Row> {
-    let mut places: Vec<(f64, Row)> = Vec::new();
-    for (row, count) in counts {
-        #[allow(clippy::cast_precision_loss)]
-        places.extend((0..*count).map(|trial| ((trial as f64 + 0.5) / *count as f64, *row)));
-    }
-    places.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    places.into_iter().map(|(_, row)| row).collect()
+/// One power cut and the experiments that it serves.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Cut {
+    /// Which node loses power.
+    pub(crate) victim: Victim,
+    /// What is measured by it.
+    pub(crate) experiments: Vec<&'static Experiment>,
 }
 
-/// The power cuts: whether the lead's node is hit, and which rows are measured by it.
-pub(super) fn cuts(counts: &Counts) -> Vec<(bool, Vec<Row>)> {
-    let count = |row: Row| counts.get(&row).copied().unwrap_or_default();
-    let pairs = [(false, [Row::NodeOff, Row::NodeOffFast]), (true, [Row::LeadOff, Row::LeadOffFast])];
+/// Spreads the trials of every experiment evenly over the whole, so that all of them see the same machine.
+pub(crate) fn interleave(plan: &Plan) -> Vec<&'static Experiment> {
+    let mut places: Vec<(f64, &'static Experiment)> = Vec::new();
+    for (experiment, count) in plan {
+        #[allow(clippy::cast_precision_loss)] // some hundred trials
+        places.extend((0..*count).map(|trial| ((trial as f64 + 0.5) / *count as f64, *experiment)));
+    }
+    // The sort is stable: where places are equal, the registry's order remains.
+    places.sort_by(|a, b| a.0.total_cmp(&b.0));
+    places.into_iter().map(|(_, experiment)| experiment).collect()
+}
+
+/// The power cuts: one serves all experiments with the same victim.
+pub(crate) fn plan_cuts(plan: &Plan) -> Vec<Cut> {
     let mut cuts = Vec::new();
-    for (lead, rows) in pairs {
-        let most = rows.iter().map(|row| count(*row)).max().unwrap_or_default();
-        for cut in 0..most {
-            cuts.push((lead, rows.iter().copied().filter(|row| cut < count(*row)).collect()));
+    for wanted in [Victim::WithoutReplica, Victim::Lead] {
+        let is_served = |experiment: &Experiment| matches!(experiment.procedure, Procedure::PowerCut { victim, .. } if victim == wanted);
+        let served: Plan = plan.iter().copied().filter(|(experiment, _)| is_served(experiment)).collect();
+        let most = served.iter().map(|(_, count)| *count).max().unwrap_or_default();
+        for number in 0..most {
+            let due = served.iter().filter(|(_, count)| number < *count);
+            cuts.push(Cut { victim: wanted, experiments: due.map(|(experiment, _)| *experiment).collect() });
         }
     }
     cuts
 }
 
-/// Shares the floor's trials between the rows that cut power, one for each cut, and the others.
-pub(super) fn share_floor(counts: &Counts) -> (Counts, usize) {
-    let floors = counts.get(&Row::Floor).copied().unwrap_or_default();
-    let cheap: Counts = counts
-        .iter()
-        .filter(|(row, _)| !row.cuts_power() && **row != Row::Floor)
-        .map(|(r, n)| (*r, *n))
-        .collect();
-    let in_cuts =
-        if cheap.values().all(|count| *count == 0) { floors } else { cuts(counts).len().min(floors / 3) };
-    let mut with_floor = cheap;
-    with_floor.insert(Row::Floor, floors - in_cuts);
-    (with_floor, in_cuts)
+/// The trials while all nodes are up, and how many of the floor's trials take place among the power cuts instead, one
+/// before each cut.
+pub(crate) fn share_floor(plan: &Plan) -> (Plan, usize) {
+    let mut mixed: Plan = plan.iter().copied().filter(|(experiment, _)| experiment.is_mixed()).collect();
+    let others: usize = mixed.iter().filter(|(one, _)| !one.is_floor()).map(|(_, count)| count).sum();
+    let cuts = plan_cuts(plan).len();
+    let Some((_, floors)) = mixed.iter_mut().find(|(experiment, _)| experiment.is_floor()) else {
+        return (mixed, 0);
+    };
+    let among_cuts = if others == 0 && cuts > 0 { *floors } else { cuts.min(*floors / 3) };
+    *floors -= among_cuts;
+    (mixed, among_cuts)
 }
 
 /// When in a period the fault of a trial falls: the golden ratio spreads any number of them evenly.
-pub(super) fn phase(turn: usize, period: Duration) -> Duration {
+pub(crate) fn phase(turn: usize, period: Duration) -> Duration {
     #[allow(clippy::cast_precision_loss)]
     let part = (turn as f64 * 0.618_033_988_75).fract();
     period.mul_f64(part)
@@ -58,38 +67,53 @@ pub(super) fn phase(turn: usize, period: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::find;
 
-    #[test]
-    fn rows_are_spread_evenly() {
-        let counts = Counts::from([(Row::Floor, 2), (Row::Killed, 4), (Row::Hang, 1)]);
-        let order = interleave(&counts);
-        assert_eq!(
-            order,
-            [Row::Killed, Row::Floor, Row::Killed, Row::Hang, Row::Killed, Row::Floor, Row::Killed]
-        );
+    fn plan(list: &[(&str, usize)]) -> Plan {
+        list.iter().map(|(key, count)| (find(key).unwrap(), *count)).collect()
+    }
+
+    fn keys(experiments: &[&'static Experiment]) -> Vec<&'static str> {
+        experiments.iter().map(|experiment| experiment.key).collect()
     }
 
     #[test]
-    fn one_power_cut_serves_two_rows() {
-        let counts = Counts::from([(Row::NodeOff, 2), (Row::NodeOffFast, 1), (Row::LeadOffFast, 1)]);
+    fn trials_are_spread_evenly() {
+        let order = interleave(&plan(&[("floor", 2), ("killed", 4), ("hang", 1)]));
+        assert_eq!(keys(&order), ["killed", "floor", "killed", "hang", "killed", "floor", "killed"]);
+    }
+
+    #[test]
+    fn one_power_cut_serves_two_experiments() {
+        let cuts =
+            plan_cuts(&plan(&[("killed", 9), ("node-off", 2), ("node-off-fast", 1), ("lead-off-fast", 1)]));
+        let found: Vec<_> = cuts.iter().map(|cut| (cut.victim, keys(&cut.experiments))).collect();
         assert_eq!(
-            cuts(&counts),
+            found,
             [
-                (false, vec![Row::NodeOff, Row::NodeOffFast]),
-                (false, vec![Row::NodeOff]),
-                (true, vec![Row::LeadOffFast])
+                (Victim::WithoutReplica, vec!["node-off", "node-off-fast"]),
+                (Victim::WithoutReplica, vec!["node-off"]),
+                (Victim::Lead, vec!["lead-off-fast"])
             ]
         );
     }
 
     #[test]
     fn some_floor_trials_are_among_the_power_cuts() {
-        let (cheap, in_cuts) =
-            share_floor(&Counts::from([(Row::Floor, 30), (Row::Killed, 9), (Row::NodeOff, 4)]));
-        assert_eq!((cheap[&Row::Floor], cheap[&Row::Killed], in_cuts), (26, 9, 4));
-        assert!(!cheap.contains_key(&Row::NodeOff));
-        let (cheap, in_cuts) = share_floor(&Counts::from([(Row::Floor, 3), (Row::NodeOff, 4)]));
-        assert_eq!((cheap[&Row::Floor], in_cuts), (0, 3));
+        let shared = share_floor(&plan(&[("floor", 30), ("killed", 9), ("node-off", 4), ("await-crash", 5)]));
+        assert_eq!(shared, (plan(&[("floor", 26), ("killed", 9)]), 4));
+        assert_eq!(share_floor(&plan(&[("floor", 3), ("node-off", 4)])), (plan(&[("floor", 0)]), 3));
+        assert_eq!(
+            share_floor(&plan(&[("floor", 6), ("killed", 9), ("node-off", 4)])).1,
+            2,
+            "at most a third"
+        );
+    }
+
+    #[test]
+    fn the_floor_is_measured_alone_if_nothing_else_is_chosen() {
+        assert_eq!(share_floor(&plan(&[("floor", 5)])), (plan(&[("floor", 5)]), 0));
+        assert_eq!(share_floor(&plan(&[("await-crash", 5)])), (Plan::new(), 0));
     }
 
     #[test]

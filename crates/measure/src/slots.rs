@@ -14,7 +14,7 @@ use kube::api::{PartialObjectMeta, ResourceExt as _};
 use kube::runtime::watcher::{Config, Event, watcher};
 use tokio::task::JoinHandle;
 
-use super::inside::Hands;
+use crate::inside::Hands;
 use hotstandby_testbed::wait::until;
 
 /// kube-proxy's second, and how late a change may be heard of.
@@ -36,7 +36,7 @@ struct Log {
 }
 
 /// The log of changes.
-pub(super) struct Slots {
+pub(crate) struct Slots {
     log: Arc<Mutex<Log>>,
     task: JoinHandle<()>,
 }
@@ -49,7 +49,7 @@ impl Drop for Slots {
 
 impl Slots {
     /// Starts listening.
-    pub(super) async fn start(hands: &Hands) -> Result<Self> {
+    pub(crate) async fn start(hands: &Hands) -> Result<Self> {
         let log = Arc::new(Mutex::new(Log::default()));
         let task = hands.start(listen(Api::all(hands.client.clone()), log.clone()));
         let slots = Self { log, task };
@@ -65,7 +65,7 @@ impl Slots {
     }
 
     /// Waits until no slice has changed for two seconds.
-    pub(super) async fn rest(&self) -> Result<()> {
+    pub(crate) async fn wait_until_free(&self) -> Result<()> {
         loop {
             let quiet = self.log().changes.last().map_or(Duration::MAX, |change| change.seen.elapsed());
             let Some(more) = REST.checked_sub(quiet) else { return Ok(()) };
@@ -75,7 +75,7 @@ impl Slots {
 
     /// Whether the slot was free for the write that followed a fault; `own` begins the names of the slices
     /// that the fault shall change.
-    pub(super) fn judge(&self, own: &str, fault: Instant) -> Result<(), String> {
+    pub(crate) fn judge(&self, own: &str, fault: Instant) -> Result<(), String> {
         judge(&self.log().changes, own, fault)
     }
 }

@@ -1,0 +1,256 @@
+//! Failovers and switchovers while all nodes stay up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use futures::future::try_join_all;
+use nix::sys::signal::Signal;
+
+use crate::bench::{Attended, Bench, KilledOnce};
+use crate::experiment::{Experiment, Fault, Groups, Procedure};
+use crate::floor::Floor;
+use crate::group::Group;
+use crate::record::Outcome;
+use crate::schedule::{Plan, phase};
+use hotstandby_e2e::harness::blocking;
+use hotstandby_e2e::objects::{Kind, Objects};
+use hotstandby_e2e::scene::{GROUP, Scene};
+use hotstandby_e2e::trial::Active;
+use hotstandby_testbed::client::{ClientConfig, request};
+use hotstandby_testbed::faults::Inflicted;
+use hotstandby_testbed::netns::in_netns;
+use hotstandby_testbed::paths::CONTROL_PLANE;
+
+/// A trial without an answer by another pod ends after this time.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long all pods must have been ready before a trial.
+const STEADY: Duration = Duration::from_millis(200);
+/// The period of the client, which bounds how evenly faults without a probe's period can be spread.
+const CLIENT_PERIOD: Duration = Duration::from_millis(5);
+/// The probe's period of the groups whose health page hangs.
+const HEALTH_PERIOD: Duration = Duration::from_millis(100);
+
+impl Groups {
+    const ALL: [Self; 5] =
+        [Self::Plain, Self::Lingering, Self::HealthProbe, Self::SelectorPointer, Self::RoleLabels];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "web",
+            Self::Lingering => "linger",
+            Self::HealthProbe => "hang",
+            Self::SelectorPointer => "pointer",
+            Self::RoleLabels => "label",
+        }
+    }
+
+    /// How many groups take turns, so that none changes too often.
+    fn count(self) -> usize {
+        match self {
+            Self::Plain => 3,
+            Self::SelectorPointer | Self::RoleLabels => 2,
+            Self::Lingering | Self::HealthProbe => 1,
+        }
+    }
+
+    fn scene(self) -> Scene {
+        let scene = Scene::default();
+        match self {
+            Self::Plain => scene,
+            Self::Lingering => scene.linger("1100ms"),
+            Self::HealthProbe => scene.health("100ms", "100ms"),
+            Self::SelectorPointer => scene.by_pointer(),
+            Self::RoleLabels => scene.by_label(),
+        }
+    }
+
+    /// The rights that hotstandby needs beyond its own.
+    fn rights(self) -> &'static [&'static str] {
+        match self {
+            Self::Plain | Self::Lingering | Self::HealthProbe => &[],
+            Self::SelectorPointer => &["selector-pointer"],
+            Self::RoleLabels => &["role-labels"],
+        }
+    }
+
+    async fn create(self, bench: &Arc<Bench>) -> Result<Vec<Group>> {
+        if !self.rights().is_empty() {
+            bench.env.grant(self.rights()).await?;
+        }
+        let mut groups = Vec::new();
+        for number in 1..=self.count() {
+            groups.push(Group::create(bench, &format!("{}{number}", self.name()), &self.scene()).await?);
+        }
+        Ok(groups)
+    }
+}
+
+/// The groups of all these trials.
+pub(crate) struct Failovers {
+    bench: Arc<Bench>,
+    groups: Vec<(Groups, Vec<Group>)>,
+    killed: KilledOnce,
+}
+
+impl Failovers {
+    /// Puts the groups on the cluster that a plan needs.
+    pub(crate) async fn create(bench: &Arc<Bench>, plan: &Plan) -> Result<Self> {
+        let mut all = Vec::new();
+        for groups in Groups::ALL {
+            if plan.iter().any(|(experiment, count)| *count > 0 && uses(experiment, groups)) {
+                all.push((groups, groups.create(bench).await?));
+            }
+        }
+        Ok(Self { bench: bench.clone(), groups: all, killed: KilledOnce::default() })
+    }
+
+    /// Removes them all.
+    pub(crate) async fn remove(self) -> Result<()> {
+        let groups = self.groups.into_iter().flat_map(|(_, groups)| groups);
+        try_join_all(groups.map(Group::remove)).await.map(drop)
+    }
+
+    /// Runs one trial. `turn` counts all trials, `number` those of this experiment.
+    pub(crate) async fn run_trial(
+        &self,
+        experiment: &Experiment,
+        floor: &Floor,
+        turn: usize,
+        number: usize,
+    ) -> Outcome {
+        if let Err(error) = self.bench.wait_until_calm(STEADY).await {
+            return Outcome::from_result(Err(error));
+        }
+        let Procedure::Failover { fault, groups } = experiment.procedure else {
+            let after_kill = experiment.procedure == Procedure::Floor { after_kill: true };
+            return floor.run_trial(after_kill, number).await;
+        };
+        let result = match self.find_group(groups, turn) {
+            Ok(group) => self.fail_over(fault, group, number).await,
+            Err(error) => Err(error),
+        };
+        Outcome::from_result(result.context("could not be prepared"))
+    }
+
+    fn find_group(&self, wanted: Groups, turn: usize) -> Result<&Group> {
+        let found = self.groups.iter().find(|(groups, _)| *groups == wanted);
+        let (groups, all) = found.context("no group was created for this experiment")?;
+        all.get(turn % groups.count()).context("no group was created for this turn")
+    }
+
+    async fn fail_over(&self, fault: Fault, group: &Group, number: usize) -> Result<Outcome> {
+        let attended = self.bench.attend(group, &[], number).await?;
+        let active = attended.active.clone();
+        let outcome = match fault {
+            Fault::Kill => self.kill(attended, number).await?,
+            Fault::Switchover => self.switch_over(attended, number).await?,
+            Fault::SwitchoverCommand => self.run_switchover_command(attended, number).await?,
+            Fault::Delete => self.delete(attended, number).await?,
+            Fault::Hang => self.hang(attended, number).await?,
+        };
+        self.mend(fault, group, &active).await?;
+        Ok(outcome)
+    }
+
+    /// Waits until kube-proxy is free, and for the moment that is this trial's turn.
+    async fn wait_for_turn(&self, period: Duration, number: usize) -> Result<()> {
+        self.bench.slots.wait_until_free().await?;
+        tokio::time::sleep(phase(number, period)).await;
+        Ok(())
+    }
+
+    async fn kill(&self, attended: Attended<'_>, number: usize) -> Result<Outcome> {
+        let (env, namespace) = (&self.bench.env, &attended.group.namespace);
+        let faults = env.cluster.faults();
+        let process =
+            faults.find_container(env.objects.client(), namespace, &attended.active.pod, None).await?;
+        self.wait_for_turn(CLIENT_PERIOD, number).await?;
+        let fault = process.signal(Signal::SIGKILL);
+        Ok(self.bench.conclude(LIMIT, attended, fault).await)
+    }
+
+    async fn switch_over(&self, attended: Attended<'_>, number: usize) -> Result<Outcome> {
+        let to = attended.group.choose_standby(&attended.active, number).await?;
+        let request = Group::make_switchover_request(&attended.active, &to.pod);
+        let objects = Objects::new(self.bench.hands.client.clone());
+        let namespace = attended.group.namespace.clone();
+        self.wait_for_turn(CLIENT_PERIOD, number).await?;
+        let work = async move {
+            let fault = Inflicted::now();
+            objects.patch(Kind::ActiveStandby, &namespace, GROUP, &request).await?;
+            Ok(fault)
+        };
+        let fault = self.bench.hands.run(work).await;
+        Ok(self.bench.conclude(LIMIT, attended, fault).await)
+    }
+
+    async fn run_switchover_command(&self, attended: Attended<'_>, number: usize) -> Result<Outcome> {
+        let to = attended.group.choose_standby(&attended.active, number).await?;
+        let env = &self.bench.env;
+        let mut command = std::process::Command::new(env.cli());
+        command
+            .args(["switchover", GROUP, "--to", &to.pod, "-n", &attended.group.namespace])
+            .env("KUBECONFIG", env.cluster.inside_kubeconfig())
+            .stdin(std::process::Stdio::null());
+        let netns = env.cluster.netns(CONTROL_PLANE);
+        self.wait_for_turn(CLIENT_PERIOD, number).await?;
+        let run = move || {
+            let fault = Inflicted::now();
+            let out = command.output().context("starting hotstandby")?;
+            let said = String::from_utf8_lossy(&out.stderr).trim().to_owned();
+            ensure!(out.status.success(), "'hotstandby switchover' failed: {said}");
+            Ok(fault)
+        };
+        let fault = blocking(move || in_netns(&netns, run)?).await;
+        Ok(self.bench.conclude(LIMIT, attended, fault).await)
+    }
+
+    async fn delete(&self, attended: Attended<'_>, number: usize) -> Result<Outcome> {
+        let objects = Objects::new(self.bench.hands.client.clone());
+        let (namespace, pod) = (attended.group.namespace.clone(), attended.active.pod.clone());
+        self.wait_for_turn(CLIENT_PERIOD, number).await?;
+        let work = async move {
+            let fault = Inflicted::now();
+            objects.delete(Kind::Pod, &namespace, &pod).await?;
+            Ok(fault)
+        };
+        let fault = self.bench.hands.run(work).await;
+        Ok(self.bench.conclude(LIMIT, attended, fault).await)
+    }
+
+    async fn hang(&self, attended: Attended<'_>, number: usize) -> Result<Outcome> {
+        self.wait_for_turn(HEALTH_PERIOD, number).await?;
+        let fault = self.tell_app(&attended.active, "health=hang").await;
+        Ok(self.bench.conclude(LIMIT, attended, fault).await)
+    }
+
+    /// Controls a pod of the app.
+    async fn tell_app(&self, pod: &Active, what: &str) -> Result<Inflicted> {
+        let target = format!("{}:8080", pod.ip).parse().context("reading a pod's address")?;
+        let config = ClientConfig { path: format!("/ctl?{what}"), ..ClientConfig::new(target) };
+        let asked = async move {
+            let fault = Inflicted::now();
+            Ok((fault, request(&config).await))
+        };
+        let (fault, answer) = self.bench.hands.run(asked).await?;
+        ensure!(answer.who().is_some(), "the app did not take {what}: {:?}", answer.outcome);
+        Ok(fault)
+    }
+
+    /// Undoes what a trial has done, as far as Kubernetes does not.
+    async fn mend(&self, fault: Fault, group: &Group, old: &Active) -> Result<()> {
+        match fault {
+            Fault::Kill => {
+                let objects = &self.bench.env.objects;
+                self.killed.replace_if_killed_before(objects, &group.namespace, &old.pod, &old.uid).await
+            }
+            Fault::Hang => self.tell_app(old, "health=good").await.map(drop),
+            Fault::Switchover | Fault::SwitchoverCommand | Fault::Delete => Ok(()),
+        }
+    }
+}
+
+fn uses(experiment: &Experiment, wanted: Groups) -> bool {
+    matches!(experiment.procedure, Procedure::Failover { groups, .. } if groups == wanted)
+}
