@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn without_another_pod_there_is_nothing_to_describe_failover() {
+    fn without_another_pod_there_is_nothing_to_describe() {
         let zero = Instant::now();
         assert!(describe_failover(&Trace::new(vec![request(zero, 1, Some("a"))]), zero, "a").is_none());
     }

@@ -1,8 +1,8 @@
 //! What an experiment is. All of them are listed in [`crate::registry`].
 
-use hotstandby_e2e::gatekeeper::scene::{Gatekeeper, Timing};
-
 use crate::goals::Goal;
+use hotstandby_e2e::gatekeeper::scene::{Gatekeeper, Timing};
+use hotstandby_e2e::scene::Scene;
 
 /// One thing that `cargo measure` measures. The command line, the schedule, the recorded run and the document all
 /// follow from these fields, so that a new experiment is one entry in the registry.
@@ -31,39 +31,26 @@ pub(crate) struct Trials {
     pub(crate) quick: usize,
 }
 
-/// How the trials of an experiment run. This is data rather than a function, because several experiments share
-/// pods, a power cut, or the same steps on different pods, and because the schedule must know that beforehand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the trials of an experiment run. This is data rather than a function, because several experiments share pods, a
+/// power cut, or the same steps on different pods, and because the schedule must know that beforehand.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Procedure {
-    /// An EndpointSlice is written by hand: what the platform itself needs. See [`crate::floor`].
-    Floor {
-        /// Whether a container is killed immediately before.
-        after_kill: bool,
-    },
-    /// A group fails over while all nodes stay up. See [`crate::failovers`].
-    Failover {
-        /// What is done to the active.
-        fault: Fault,
-        /// On which groups.
-        groups: Groups,
-    },
-    /// A node loses power. See [`crate::power_cuts`].
-    PowerCut {
-        /// Which node.
-        victim: Victim,
-        /// The group's probe timing.
-        timing: ProbeTiming,
-    },
+    /// An EndpointSlice is written by hand, in one case after a container was killed. See [`crate::floor`].
+    Floor { after_kill: bool },
+    /// The active of a group is hurt while all nodes stay up. See [`crate::failovers`].
+    Failover { fault: Fault, groups: SharedGroups },
+    /// The active's node loses power. See [`crate::power_cuts`].
+    PowerCut { victim: Victim, timing: ProbeTiming },
     /// A switchover while the old active holds a connection. See [`crate::connections`].
     Connection(Ending),
-    /// The manifests of users of an older system, without and with hotstandby. See [`crate::migration`].
+    /// The manifests of users of an older system. See [`crate::migration`].
     Migration(Migration),
     /// Pods behind a gatekeeper. See [`crate::gatekeeper`].
     Gatekeeper(Election),
 }
 
 /// What is done to the active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Fault {
     /// SIGKILL to the main process of its container.
     Kill,
@@ -77,23 +64,21 @@ pub(crate) enum Fault {
     Hang,
 }
 
-/// The groups that experiments share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Groups {
-    /// Default settings.
-    Plain,
-    /// The app continues to serve for a while after SIGTERM.
-    Lingering,
-    /// A fast HTTP probe.
-    HealthProbe,
-    /// The Service has a selector that names the active.
-    SelectorPointer,
-    /// The Service selects the active by a role label.
-    RoleLabels,
+/// Groups that several experiments may share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SharedGroups {
+    /// The beginning of their names.
+    pub(crate) name: &'static str,
+    /// How many take turns, so that none changes too often.
+    pub(crate) count: usize,
+    /// The rights that hotstandby needs beyond its own.
+    pub(crate) rights: &'static [&'static str],
+    /// What is deployed.
+    pub(crate) scene: fn() -> Scene,
 }
 
 /// Which node loses power. The active runs on it in either case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Victim {
     /// A node without a replica of hotstandby.
     WithoutReplica,
@@ -102,7 +87,7 @@ pub(crate) enum Victim {
 }
 
 /// The timing of a group's probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ProbeTiming {
     /// The default: period 1 s.
     Default,
@@ -111,7 +96,7 @@ pub(crate) enum ProbeTiming {
 }
 
 /// What ends the connections of the old active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Ending {
     /// Nothing does.
     Nothing,
@@ -121,48 +106,27 @@ pub(crate) enum Ending {
     Notification,
 }
 
-/// One experiment with the manifests of an older system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An experiment with the manifests of an older system.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Migration {
     /// Which older system.
     pub(crate) system: OlderSystem,
-    /// What happens to the active.
-    pub(crate) fault: MigrationFault,
-    /// Which controller is in charge.
-    pub(crate) controller: Controller,
+    /// Whether the active's node loses power; otherwise its process is killed.
+    pub(crate) node_off: bool,
+    /// Whether hotstandby is in charge; otherwise a stand-in for the older system's controller is.
+    pub(crate) with_hotstandby: bool,
 }
 
-/// The older systems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The older systems: A annotates a Service, B labels roles and has critical containers, D toggles a label.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum OlderSystem {
-    /// An annotated Service.
     A,
-    /// Role labels and critical containers.
     B,
-    /// A loop that checks health and toggles a label.
     D,
 }
 
-/// What happens to the active of an older system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MigrationFault {
-    /// SIGKILL to the main process of its container.
-    Killed,
-    /// Its node loses power.
-    NodeOff,
-}
-
-/// Which controller is in charge of users' manifests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Controller {
-    /// A stand-in for the older system's controller; hotstandby is not running.
-    Older,
-    /// hotstandby.
-    Hotstandby,
-}
-
-/// One experiment with pods behind a gatekeeper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An experiment with pods behind a gatekeeper.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Election {
     /// What is done.
     pub(crate) action: ElectionAction,
@@ -173,7 +137,7 @@ pub(crate) struct Election {
 }
 
 /// What is done to pods behind a gatekeeper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ElectionAction {
     /// The holder's pod is deleted.
     Release,
@@ -205,5 +169,11 @@ impl Experiment {
 impl PartialEq for Experiment {
     fn eq(&self, other: &Self) -> bool {
         self.key == other.key
+    }
+}
+
+impl PartialEq for SharedGroups {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
     }
 }

@@ -8,14 +8,14 @@ use futures::future::try_join_all;
 use nix::sys::signal::Signal;
 
 use crate::bench::{Attended, Bench, KilledOnce};
-use crate::experiment::{Experiment, Fault, Groups, Procedure};
+use crate::experiment::{Experiment, Fault, Procedure, SharedGroups};
 use crate::floor::Floor;
 use crate::group::Group;
 use crate::record::Outcome;
 use crate::schedule::{Plan, phase};
 use hotstandby_e2e::harness::blocking;
 use hotstandby_e2e::objects::{Kind, Objects};
-use hotstandby_e2e::scene::{GROUP, Scene};
+use hotstandby_e2e::scene::GROUP;
 use hotstandby_e2e::trial::Active;
 use hotstandby_testbed::client::{ClientConfig, request};
 use hotstandby_testbed::faults::Inflicted;
@@ -31,75 +31,21 @@ const CLIENT_PERIOD: Duration = Duration::from_millis(5);
 /// The probe's period of the groups whose health page hangs.
 const HEALTH_PERIOD: Duration = Duration::from_millis(100);
 
-impl Groups {
-    const ALL: [Self; 5] =
-        [Self::Plain, Self::Lingering, Self::HealthProbe, Self::SelectorPointer, Self::RoleLabels];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "web",
-            Self::Lingering => "linger",
-            Self::HealthProbe => "hang",
-            Self::SelectorPointer => "pointer",
-            Self::RoleLabels => "label",
-        }
-    }
-
-    /// How many groups take turns, so that none changes too often.
-    fn count(self) -> usize {
-        match self {
-            Self::Plain => 3,
-            Self::SelectorPointer | Self::RoleLabels => 2,
-            Self::Lingering | Self::HealthProbe => 1,
-        }
-    }
-
-    fn scene(self) -> Scene {
-        let scene = Scene::default();
-        match self {
-            Self::Plain => scene,
-            Self::Lingering => scene.linger("1100ms"),
-            Self::HealthProbe => scene.health("100ms", "100ms"),
-            Self::SelectorPointer => scene.by_pointer(),
-            Self::RoleLabels => scene.by_label(),
-        }
-    }
-
-    /// The rights that hotstandby needs beyond its own.
-    fn rights(self) -> &'static [&'static str] {
-        match self {
-            Self::Plain | Self::Lingering | Self::HealthProbe => &[],
-            Self::SelectorPointer => &["selector-pointer"],
-            Self::RoleLabels => &["role-labels"],
-        }
-    }
-
-    async fn create(self, bench: &Arc<Bench>) -> Result<Vec<Group>> {
-        if !self.rights().is_empty() {
-            bench.env.grant(self.rights()).await?;
-        }
-        let mut groups = Vec::new();
-        for number in 1..=self.count() {
-            groups.push(Group::create(bench, &format!("{}{number}", self.name()), &self.scene()).await?);
-        }
-        Ok(groups)
-    }
-}
-
 /// The groups of all these trials.
 pub(crate) struct Failovers {
     bench: Arc<Bench>,
-    groups: Vec<(Groups, Vec<Group>)>,
+    groups: Vec<(SharedGroups, Vec<Group>)>,
     killed: KilledOnce,
 }
 
 impl Failovers {
     /// Puts the groups on the cluster that a plan needs.
     pub(crate) async fn create(bench: &Arc<Bench>, plan: &Plan) -> Result<Self> {
-        let mut all = Vec::new();
-        for groups in Groups::ALL {
-            if plan.iter().any(|(experiment, count)| *count > 0 && uses(experiment, groups)) {
-                all.push((groups, groups.create(bench).await?));
+        let mut all: Vec<(SharedGroups, Vec<Group>)> = Vec::new();
+        for (experiment, count) in plan {
+            let Procedure::Failover { groups, .. } = experiment.procedure else { continue };
+            if *count > 0 && all.iter().all(|(created, _)| *created != groups) {
+                all.push((groups, create_groups(bench, groups).await?));
             }
         }
         Ok(Self { bench: bench.clone(), groups: all, killed: KilledOnce::default() })
@@ -133,10 +79,10 @@ impl Failovers {
         Outcome::from_result(result.context("could not be prepared"))
     }
 
-    fn find_group(&self, wanted: Groups, turn: usize) -> Result<&Group> {
+    fn find_group(&self, wanted: SharedGroups, turn: usize) -> Result<&Group> {
         let found = self.groups.iter().find(|(groups, _)| *groups == wanted);
         let (groups, all) = found.context("no group was created for this experiment")?;
-        all.get(turn % groups.count()).context("no group was created for this turn")
+        all.get(turn % groups.count).context("no group was created for this turn")
     }
 
     async fn fail_over(&self, fault: Fault, group: &Group, number: usize) -> Result<Outcome> {
@@ -251,6 +197,14 @@ impl Failovers {
     }
 }
 
-fn uses(experiment: &Experiment, wanted: Groups) -> bool {
-    matches!(experiment.procedure, Procedure::Failover { groups, .. } if groups == wanted)
+async fn create_groups(bench: &Arc<Bench>, groups: SharedGroups) -> Result<Vec<Group>> {
+    if !groups.rights.is_empty() {
+        bench.env.grant(groups.rights).await?;
+    }
+    let mut created = Vec::new();
+    for number in 1..=groups.count {
+        let name = format!("{}{number}", groups.name);
+        created.push(Group::create(bench, &name, &(groups.scene)()).await?);
+    }
+    Ok(created)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 
-use crate::experiment::{Controller, Migration, MigrationFault, OlderSystem};
+use crate::experiment::{Migration, OlderSystem};
 use crate::group::to_millis;
 use crate::record::Outcome;
 use crate::runner::Series;
@@ -35,10 +35,7 @@ impl Migration {
 
     /// For how long an answer is waited for.
     fn limit(self) -> Duration {
-        match self.fault {
-            MigrationFault::Killed => Duration::from_secs(30),
-            MigrationFault::NodeOff => Duration::from_secs(90),
-        }
+        Duration::from_secs(if self.node_off { 90 } else { 30 })
     }
 }
 
@@ -64,7 +61,7 @@ pub(crate) async fn run_series(migration: Migration, mut series: Series<'_>) -> 
 /// Applies the users' manifest, and starts the controller in charge.
 async fn deploy(trial: &Trial, migration: Migration) -> Result<Option<Old>> {
     let users = migration.users();
-    if migration.controller == Controller::Hotstandby {
+    if migration.with_hotstandby {
         trial.deploy_users(users).await?;
         trial.take_over(users).await?;
         return Ok(None);
@@ -102,7 +99,7 @@ async fn leave_one_label(trial: &Trial, users: &Users) -> Result<()> {
 async fn run_trial(trial: &mut Trial, migration: Migration) -> Result<Outcome> {
     let users = migration.users();
     trial.pods_ready(users, users.pods).await?;
-    if migration.system == OlderSystem::A && migration.controller == Controller::Older {
+    if migration.system == OlderSystem::A && !migration.with_hotstandby {
         leave_one_label(trial, users).await?;
     }
     let active = trial.led_to(users, START_LIMIT, "one pod", |_| true).await?;
@@ -113,7 +110,7 @@ async fn run_trial(trial: &mut Trial, migration: Migration) -> Result<Outcome> {
     fault_lasts(AFTERWARDS).await;
     let trace = trial.trace();
     trial.end_client();
-    if migration.fault == MigrationFault::NodeOff {
+    if migration.node_off {
         let (env, node) = (trial.env.clone(), active.node.clone());
         blocking(move || env.cluster.faults().power_on(&node)).await?;
         trial.env.cluster.wait_node_ready(&active.node, true, START_LIMIT).await?;
@@ -128,16 +125,12 @@ async fn run_trial(trial: &mut Trial, migration: Migration) -> Result<Outcome> {
 }
 
 async fn inflict(trial: &Trial, migration: Migration, active: &Active) -> Result<Inflicted> {
-    match migration.fault {
-        MigrationFault::Killed => {
-            let container = (migration.system == OlderSystem::B).then_some("main");
-            trial.container_of(&active.pod, container).await?.signal(Signal::SIGKILL)
-        }
-        MigrationFault::NodeOff => {
-            let (env, node) = (trial.env.clone(), active.node.clone());
-            blocking(move || env.cluster.faults().power_off(&node)).await
-        }
+    if migration.node_off {
+        let (env, node) = (trial.env.clone(), active.node.clone());
+        return blocking(move || env.cluster.faults().power_off(&node)).await;
     }
+    let container = (migration.system == OlderSystem::B).then_some("main");
+    trial.container_of(&active.pod, container).await?.signal(Signal::SIGKILL)
 }
 
 /// Waits for an answer by any pod: the same pod, once it has restarted, serves users as well.

@@ -1,10 +1,14 @@
 //! All experiments, in the order in which tables show them.
 
-use hotstandby_e2e::gatekeeper::scene::{Gatekeeper, Timing};
+use hotstandby_e2e::gatekeeper::scene::Gatekeeper::{OldWords, OwnWords, ReleasingElector};
+use hotstandby_e2e::gatekeeper::scene::Timing;
+use hotstandby_e2e::scene::Scene;
 
+use crate::experiment::ElectionAction::{CountRequests, Crash, ReadMemory, Release};
+use crate::experiment::OlderSystem::{A, B, D};
 use crate::experiment::{
-    Controller, Election, ElectionAction, Ending, Experiment, Fault, Groups, Migration, MigrationFault,
-    OlderSystem, ProbeTiming, Procedure, Trials, Victim,
+    Election, Ending, Experiment, Fault, Migration, OlderSystem, ProbeTiming, Procedure, SharedGroups,
+    Trials, Victim,
 };
 use crate::goals::Goal;
 
@@ -53,7 +57,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
                  afterwards, since its container would go into back-off",
         goals: &[Goal::P50Ms(60.0), Goal::P99Ms(150.0), Goal::TimesFloor(1.5)],
         trials: Trials { usual: 100, quick: 4 },
-        procedure: Procedure::Failover { fault: Fault::Kill, groups: Groups::Plain },
+        procedure: Procedure::Failover { fault: Fault::Kill, groups: PLAIN },
     },
     Experiment {
         key: "switchover",
@@ -61,7 +65,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
         method: "The annotation `hotstandby.dev/switchover` is patched, from just before the patch is sent",
         goals: &[Goal::P99Ms(100.0), Goal::NoFailedRequest, Goal::TimesFloor(1.5)],
         trials: Trials { usual: 100, quick: 2 },
-        procedure: Procedure::Failover { fault: Fault::Switchover, groups: Groups::Plain },
+        procedure: Procedure::Failover { fault: Fault::Switchover, groups: PLAIN },
     },
     Experiment {
         key: "switchover-cli",
@@ -70,7 +74,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
                  connection to the API server and its reading of the group are part of the time",
         goals: &[Goal::P99Ms(100.0), Goal::NoFailedRequest],
         trials: Trials { usual: 20, quick: 2 },
-        procedure: Procedure::Failover { fault: Fault::SwitchoverCommand, groups: Groups::Plain },
+        procedure: Procedure::Failover { fault: Fault::SwitchoverCommand, groups: PLAIN },
     },
     Experiment {
         key: "delete",
@@ -79,7 +83,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
                  it between its end and the switch fails",
         goals: &[Goal::P99Ms(100.0)],
         trials: Trials { usual: 30, quick: 2 },
-        procedure: Procedure::Failover { fault: Fault::Delete, groups: Groups::Plain },
+        procedure: Procedure::Failover { fault: Fault::Delete, groups: PLAIN },
     },
     Experiment {
         key: "delete-linger",
@@ -87,7 +91,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
         method: "The same with an app that goes on accepting for 1.1 s after SIGTERM; what counts is that no request fails",
         goals: &[Goal::NoFailedRequest],
         trials: Trials { usual: 30, quick: 2 },
-        procedure: Procedure::Failover { fault: Fault::Delete, groups: Groups::Lingering },
+        procedure: Procedure::Failover { fault: Fault::Delete, groups: LINGERING },
     },
     Experiment {
         key: "hang",
@@ -96,7 +100,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
                  period 100 ms, timeout 100 ms, threshold 3; faults are spread evenly over the period",
         goals: &[Goal::P99Ms(500.0)],
         trials: Trials { usual: 30, quick: 2 },
-        procedure: Procedure::Failover { fault: Fault::Hang, groups: Groups::HealthProbe },
+        procedure: Procedure::Failover { fault: Fault::Hang, groups: HEALTH_PROBE },
     },
     Experiment {
         key: "pointer-killed",
@@ -106,7 +110,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
                  are in the stages traffic and platform",
         goals: &[Goal::TimesFloor(1.5)],
         trials: Trials { usual: 30, quick: 2 },
-        procedure: Procedure::Failover { fault: Fault::Kill, groups: Groups::SelectorPointer },
+        procedure: Procedure::Failover { fault: Fault::Kill, groups: SELECTOR_POINTER },
     },
     Experiment {
         key: "pointer-switchover",
@@ -114,7 +118,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
         method: "Like the switchover by annotation, led by the selector pointer",
         goals: &[Goal::TimesFloor(1.5)],
         trials: Trials { usual: 30, quick: 2 },
-        procedure: Procedure::Failover { fault: Fault::Switchover, groups: Groups::SelectorPointer },
+        procedure: Procedure::Failover { fault: Fault::Switchover, groups: SELECTOR_POINTER },
     },
     Experiment {
         key: "label-killed",
@@ -124,7 +128,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
                  second lies in between",
         goals: &[],
         trials: Trials { usual: 20, quick: 2 },
-        procedure: Procedure::Failover { fault: Fault::Kill, groups: Groups::RoleLabels },
+        procedure: Procedure::Failover { fault: Fault::Kill, groups: ROLE_LABELS },
     },
     Experiment {
         key: "label-switchover",
@@ -132,7 +136,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
         method: "Like the switchover by annotation, led by role labels",
         goals: &[],
         trials: Trials { usual: 20, quick: 2 },
-        procedure: Procedure::Failover { fault: Fault::Switchover, groups: Groups::RoleLabels },
+        procedure: Procedure::Failover { fault: Fault::Switchover, groups: ROLE_LABELS },
     },
     Experiment {
         key: "node-off",
@@ -193,149 +197,150 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
         trials: Trials { usual: 20, quick: 1 },
         procedure: Procedure::Connection(Ending::Notification),
     },
-    migration("move-a-killed-before", OlderSystem::A, MigrationFault::Killed, Controller::Older),
-    migration("move-a-killed-now", OlderSystem::A, MigrationFault::Killed, Controller::Hotstandby),
-    migration("move-a-node-off-before", OlderSystem::A, MigrationFault::NodeOff, Controller::Older),
-    migration("move-a-node-off-now", OlderSystem::A, MigrationFault::NodeOff, Controller::Hotstandby),
-    migration("move-b-killed-before", OlderSystem::B, MigrationFault::Killed, Controller::Older),
-    migration("move-b-killed-now", OlderSystem::B, MigrationFault::Killed, Controller::Hotstandby),
-    migration("move-b-node-off-before", OlderSystem::B, MigrationFault::NodeOff, Controller::Older),
-    migration("move-b-node-off-now", OlderSystem::B, MigrationFault::NodeOff, Controller::Hotstandby),
-    migration("move-d-killed-before", OlderSystem::D, MigrationFault::Killed, Controller::Older),
-    migration("move-d-killed-now", OlderSystem::D, MigrationFault::Killed, Controller::Hotstandby),
-    migration("move-d-node-off-before", OlderSystem::D, MigrationFault::NodeOff, Controller::Older),
-    migration("move-d-node-off-now", OlderSystem::D, MigrationFault::NodeOff, Controller::Hotstandby),
+    migration("move-a-killed-before", Migration { system: A, node_off: false, with_hotstandby: false }),
+    migration("move-a-killed-now", Migration { system: A, node_off: false, with_hotstandby: true }),
+    migration("move-a-node-off-before", Migration { system: A, node_off: true, with_hotstandby: false }),
+    migration("move-a-node-off-now", Migration { system: A, node_off: true, with_hotstandby: true }),
+    migration("move-b-killed-before", Migration { system: B, node_off: false, with_hotstandby: false }),
+    migration("move-b-killed-now", Migration { system: B, node_off: false, with_hotstandby: true }),
+    migration("move-b-node-off-before", Migration { system: B, node_off: true, with_hotstandby: false }),
+    migration("move-b-node-off-now", Migration { system: B, node_off: true, with_hotstandby: true }),
+    migration("move-d-killed-before", Migration { system: D, node_off: false, with_hotstandby: false }),
+    migration("move-d-killed-now", Migration { system: D, node_off: false, with_hotstandby: true }),
+    migration("move-d-node-off-before", Migration { system: D, node_off: true, with_hotstandby: false }),
+    migration("move-d-node-off-now", Migration { system: D, node_off: true, with_hotstandby: true }),
+    // The start of the command, some milliseconds for the sample app, is part of what is measured.
     Experiment {
-        // The start of the command, some milliseconds for the sample app, is part of what is measured.
         goals: &[Goal::EachMs(100.0)],
-        ..release("await-release", "holder's pod deleted", Gatekeeper::OwnWords, Timing::USUAL)
+        ..election(
+            "await-release",
+            "holder's pod deleted",
+            Election { action: Release, gatekeeper: OwnWords, timing: Timing::USUAL },
+        )
     },
     Experiment {
         goals: &[Goal::EachMs(100.0)],
-        ..release("await-release-fast", "holder's pod deleted", Gatekeeper::OwnWords, Timing::FASTEST)
+        ..election(
+            "await-release-fast",
+            "holder's pod deleted",
+            Election { action: Release, gatekeeper: OwnWords, timing: Timing::FASTEST },
+        )
     },
-    release(
+    election(
         "await-release-old-rights",
         "the same without the right to watch",
-        Gatekeeper::OldWords,
-        Timing::USUAL,
+        Election { action: Release, gatekeeper: OldWords, timing: Timing::USUAL },
     ),
-    release(
+    election(
         "await-release-client-go",
         "the same, client-go's election with release",
-        Gatekeeper::ReleasingElector,
-        Timing::USUAL,
+        Election { action: Release, gatekeeper: ReleasingElector, timing: Timing::USUAL },
     ),
-    crash("await-crash", "holder vanishes without a word", Gatekeeper::OwnWords, Timing::USUAL),
+    election(
+        "await-crash",
+        "holder vanishes without a word",
+        Election { action: Crash, gatekeeper: OwnWords, timing: Timing::USUAL },
+    ),
     Experiment {
         trials: Trials { usual: 10, quick: 1 },
-        ..crash("await-crash-fast", "holder vanishes without a word", Gatekeeper::OwnWords, Timing::FASTEST)
+        ..election(
+            "await-crash-fast",
+            "holder vanishes without a word",
+            Election { action: Crash, gatekeeper: OwnWords, timing: Timing::FASTEST },
+        )
     },
-    crash(
+    election(
         "await-crash-client-go",
         "the same, client-go's election",
-        Gatekeeper::ReleasingElector,
-        Timing::USUAL,
+        Election { action: Crash, gatekeeper: ReleasingElector, timing: Timing::USUAL },
     ),
-    requests("await-requests", "hotstandby-await", Gatekeeper::OwnWords),
-    requests(
+    election(
+        "await-requests",
+        "hotstandby-await",
+        Election { action: CountRequests, gatekeeper: OwnWords, timing: Timing::USUAL },
+    ),
+    election(
         "await-requests-old-rights",
         "hotstandby-await without the right to watch",
-        Gatekeeper::OldWords,
+        Election { action: CountRequests, gatekeeper: OldWords, timing: Timing::USUAL },
     ),
-    requests("await-requests-client-go", "client-go's election", Gatekeeper::ReleasingElector),
+    election(
+        "await-requests-client-go",
+        "client-go's election",
+        Election { action: CountRequests, gatekeeper: ReleasingElector, timing: Timing::USUAL },
+    ),
     Experiment {
         goals: &[Goal::EachBytes(8 << 20)],
-        ..memory("await-memory", "hotstandby-await", Gatekeeper::OwnWords)
+        ..election(
+            "await-memory",
+            "hotstandby-await",
+            Election { action: ReadMemory, gatekeeper: OwnWords, timing: Timing::USUAL },
+        )
     },
-    memory("await-memory-client-go", "client-go's election", Gatekeeper::ReleasingElector),
+    election(
+        "await-memory-client-go",
+        "client-go's election",
+        Election { action: ReadMemory, gatekeeper: ReleasingElector, timing: Timing::USUAL },
+    ),
 ];
 
-const fn migration(
-    key: &'static str,
-    system: OlderSystem,
-    fault: MigrationFault,
-    controller: Controller,
-) -> Experiment {
-    let title = match system {
+const fn migration(key: &'static str, migration: Migration) -> Experiment {
+    let title = match migration.system {
         OlderSystem::A => "A, annotated Service",
         OlderSystem::B => "B, role labels and critical containers",
         OlderSystem::D => "D, health toggle (a pause of 10 s)",
     };
-    let (method, usual) = match (fault, controller) {
-        (MigrationFault::Killed, Controller::Older) => {
-            ("SIGKILL to the main process of the active's container, without hotstandby", 3)
-        }
-        (MigrationFault::Killed, Controller::Hotstandby) => {
-            ("SIGKILL to the main process of the active's container, with hotstandby", 3)
-        }
-        (MigrationFault::NodeOff, Controller::Older) => {
-            ("Link and all processes of the active's node die, without hotstandby", 1)
-        }
-        (MigrationFault::NodeOff, Controller::Hotstandby) => {
-            ("Link and all processes of the active's node die, with hotstandby", 2)
-        }
+    let (method, usual) = match (migration.node_off, migration.with_hotstandby) {
+        (false, false) => ("SIGKILL to the main process of the active's container, without hotstandby", 3),
+        (false, true) => ("SIGKILL to the main process of the active's container, with hotstandby", 3),
+        (true, false) => ("Link and all processes of the active's node die, without hotstandby", 1),
+        (true, true) => ("Link and all processes of the active's node die, with hotstandby", 2),
     };
-    Experiment {
-        key,
-        title,
-        method,
-        goals: &[],
-        trials: Trials { usual, quick: 1 },
-        procedure: Procedure::Migration(Migration { system, fault, controller }),
-    }
+    let trials = Trials { usual, quick: 1 };
+    Experiment { key, title, method, goals: &[], trials, procedure: Procedure::Migration(migration) }
 }
 
-const fn release(
-    key: &'static str,
-    title: &'static str,
-    gatekeeper: Gatekeeper,
-    timing: Timing,
-) -> Experiment {
-    Experiment {
-        key,
-        title,
-        method: "The holder's pod is deleted: SIGTERM, the command ends at once, and the Lease is released",
-        goals: &[],
-        trials: Trials { usual: 10, quick: 2 },
-        procedure: Procedure::Gatekeeper(Election { action: ElectionAction::Release, gatekeeper, timing }),
-    }
+const fn election(key: &'static str, title: &'static str, election: Election) -> Experiment {
+    let (method, usual, quick) = match election.action {
+        Release => (
+            "The holder's pod is deleted: SIGTERM, the command ends at once, and the Lease is released",
+            10,
+            2,
+        ),
+        Crash => (
+            "All processes of the holder's container are stopped for good, so that nothing is released and nothing restarts",
+            5,
+            1,
+        ),
+        CountRequests => (
+            "Requests for the Lease are counted for a minute with one member, and for a minute with three more",
+            1,
+            1,
+        ),
+        ReadMemory => ("The memory of a waiting member's container is read after at least 15 s", 4, 1),
+    };
+    let trials = Trials { usual, quick };
+    Experiment { key, title, method, goals: &[], trials, procedure: Procedure::Gatekeeper(election) }
 }
 
-const fn crash(key: &'static str, title: &'static str, gatekeeper: Gatekeeper, timing: Timing) -> Experiment {
-    Experiment {
-        key,
-        title,
-        method: "All processes of the holder's container are stopped for good, so that nothing is released and nothing restarts",
-        goals: &[],
-        trials: Trials { usual: 5, quick: 1 },
-        procedure: Procedure::Gatekeeper(Election { action: ElectionAction::Crash, gatekeeper, timing }),
-    }
-}
-
-const fn requests(key: &'static str, title: &'static str, gatekeeper: Gatekeeper) -> Experiment {
-    let (action, timing) = (ElectionAction::CountRequests, Timing::USUAL);
-    Experiment {
-        key,
-        title,
-        method: "Requests for the Lease are counted for a minute with one member, and for a minute with three more",
-        goals: &[],
-        trials: Trials { usual: 1, quick: 1 },
-        procedure: Procedure::Gatekeeper(Election { action, gatekeeper, timing }),
-    }
-}
-
-const fn memory(key: &'static str, title: &'static str, gatekeeper: Gatekeeper) -> Experiment {
-    let (action, timing) = (ElectionAction::ReadMemory, Timing::USUAL);
-    Experiment {
-        key,
-        title,
-        method: "The memory of a waiting member's container is read after at least 15 s",
-        goals: &[],
-        trials: Trials { usual: 4, quick: 1 },
-        procedure: Procedure::Gatekeeper(Election { action, gatekeeper, timing }),
-    }
-}
+/// Default settings.
+const PLAIN: SharedGroups = SharedGroups { name: "web", count: 3, rights: &[], scene: Scene::default };
+/// The app continues to serve for a while after SIGTERM.
+const LINGERING: SharedGroups =
+    SharedGroups { name: "linger", count: 1, rights: &[], scene: || Scene::default().linger("1100ms") };
+/// A fast HTTP probe.
+const HEALTH_PROBE: SharedGroups =
+    SharedGroups { name: "hang", count: 1, rights: &[], scene: || Scene::default().health("100ms", "100ms") };
+/// The Service has a selector that names the active.
+const SELECTOR_POINTER: SharedGroups = SharedGroups {
+    name: "pointer",
+    count: 2,
+    rights: &["selector-pointer"],
+    scene: || Scene::default().by_pointer(),
+};
+/// The Service selects the active by a role label.
+const ROLE_LABELS: SharedGroups =
+    SharedGroups { name: "label", count: 2, rights: &["role-labels"], scene: || Scene::default().by_label() };
 
 #[cfg(test)]
 mod tests {
@@ -370,11 +375,8 @@ mod tests {
     fn each_experiment_without_hotstandby_has_one_with_it() {
         for experiment in &EXPERIMENTS {
             let Procedure::Migration(migration) = experiment.procedure else { continue };
-            let controller = match migration.controller {
-                Controller::Older => Controller::Hotstandby,
-                Controller::Hotstandby => Controller::Older,
-            };
-            let counterpart = Procedure::Migration(Migration { controller, ..migration });
+            let with_hotstandby = !migration.with_hotstandby;
+            let counterpart = Procedure::Migration(Migration { with_hotstandby, ..migration });
             assert!(
                 EXPERIMENTS.iter().any(|other| other.procedure == counterpart),
                 "{} stands alone",

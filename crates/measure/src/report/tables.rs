@@ -1,6 +1,6 @@
 //! The tables of the document.
 
-use crate::experiment::{Controller, Experiment, Migration, MigrationFault, Procedure};
+use crate::experiment::{Experiment, Migration, Procedure};
 use crate::goals::{Verdict, format_mebibytes, format_ms, judge};
 use crate::record::{Memory, Requests, Run};
 use crate::registry::{self, EXPERIMENTS};
@@ -25,7 +25,7 @@ struct Judged<'r> {
 /// The same fault to users of the same older system, without and with hotstandby.
 struct Comparison<'r> {
     title: &'static str,
-    fault: MigrationFault,
+    node_off: bool,
     before: Option<&'r Summary<'r>>,
     now: Option<&'r Summary<'r>>,
 }
@@ -124,10 +124,7 @@ pub(crate) fn render_connections(results: &Results<'_>) -> String {
 pub(crate) fn render_migrations(results: &Results<'_>) -> String {
     let columns: [Column<Comparison<'_>>; 6] = [
         ("System", |line| line.title.to_owned()),
-        ("Fault", |line| match line.fault {
-            MigrationFault::Killed => "process killed".to_owned(),
-            MigrationFault::NodeOff => "node powered off".to_owned(),
-        }),
+        ("Fault", |line| if line.node_off { "node powered off" } else { "process killed" }.to_owned()),
         ("Before: nobody answers for", |line| format_longest_outage(line.before)),
         ("Trials (moved)", |line| format_moved(line.before)),
         ("Now: nobody answers for", |line| format_longest_outage(line.now)),
@@ -140,14 +137,13 @@ fn compare_migrations<'r>(results: &'r Results<'_>) -> Vec<Comparison<'r>> {
     let mut lines = Vec::new();
     for experiment in &EXPERIMENTS {
         let Procedure::Migration(migration) = experiment.procedure else { continue };
-        if migration.controller == Controller::Hotstandby {
+        if migration.with_hotstandby {
             continue;
         }
-        let with_hotstandby = Migration { controller: Controller::Hotstandby, ..migration };
         let before = results.find(experiment.procedure);
-        let now = results.find(Procedure::Migration(with_hotstandby));
+        let now = results.find(Procedure::Migration(Migration { with_hotstandby: true, ..migration }));
         if before.is_some() || now.is_some() {
-            lines.push(Comparison { title: experiment.title, fault: migration.fault, before, now });
+            lines.push(Comparison { title: experiment.title, node_off: migration.node_off, before, now });
         }
     }
     lines
