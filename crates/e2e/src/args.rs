@@ -8,9 +8,15 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(super) struct Args {
     /// Only tests whose name contains one of these.
     pub(super) filter: Vec<String>,
-    /// Show the tests' names and do nothing.
+    /// Print the tests' names and what each needs for itself alone, and do nothing.
     #[arg(long)]
     pub(super) list: bool,
+    /// Run all tests one after the other.
+    #[arg(long)]
+    pub(super) serial: bool,
+    /// How many tests that need nothing but their own namespace run side by side.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16), conflicts_with = "serial")]
+    pub(super) jobs: u8,
     /// Show what happened when, also for tests that pass.
     #[arg(long, short)]
     pub(super) verbose: bool,

@@ -15,7 +15,6 @@ use super::stats::Spread;
 use hotstandby_e2e::harness::{Env, START_LIMIT, blocking};
 use hotstandby_e2e::migration::{A, B, D, Users};
 use hotstandby_e2e::old::{Old, System};
-use hotstandby_e2e::runner::tidy;
 use hotstandby_e2e::trial::{PATIENT, Trial};
 use hotstandby_testbed::wait::{fault_lasts, until};
 
@@ -142,7 +141,8 @@ pub(super) async fn row(env: &Arc<Env>, row: MoveRow, trials: usize) -> Result<V
         }
     }
     trial.end_client();
-    tidy(&trial).await?;
+    trial.env.heal().await?;
+    trial.remove_objects().await?;
     Ok(samples)
 }
 
