@@ -77,8 +77,8 @@ fn test(args: &Args) -> Result<ExitCode> {
     }
     let prepared = harness::prepare(&which)?;
     let runtime = runtime()?;
-    let plan = Plan::of(&chosen, args.serial);
-    let how = How { jobs: usize::from(args.jobs), verbose: args.verbose };
+    let plan = Plan::of(&chosen, args.order.serial);
+    let how = How { jobs: usize::from(args.order.jobs), verbose: args.verbose };
     let (tally, env) = runtime.block_on(async {
         let env = Env::install(prepared).await?;
         env.set_runs_all(plan.len() == fears::ALL.len());
