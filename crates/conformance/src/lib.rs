@@ -2,20 +2,19 @@
 //!
 //! [`suite`] is written once. [`Scenario::play`] plays it over a `kube::Client` and gives back a [`Transcript`] in
 //! which whatever two runs cannot have in common (versions, UIDs, times) has a name instead. The committed transcripts
-//! in `conformance/` are the real server's; `cargo test` holds the model to them, `cargo e2e` a real server. Where the
-//! model differs and that stays so, it stands in [`KNOWN`].
+//! in `transcripts/` are the real server's; `cargo test` holds the model to them, `cargo e2e` a real server. Where a
+//! server differs and that stays so, the caller lists it as a [`KnownDifference`].
 
 mod compare;
 mod fill;
-mod known;
+mod json;
 mod normal;
 mod play;
 mod scenarios;
 mod script;
 mod transcript;
 
-pub use compare::{Comparison, Difference};
-pub use known::{KNOWN, Known};
+pub use compare::{Comparison, Difference, KnownDifference};
 pub use play::{Compact, PlayError, Server};
 pub use scenarios::suite;
 pub use script::Scenario;
@@ -59,14 +58,14 @@ pub enum Recorded {
 
 /// Where the committed transcript of a scenario is.
 pub fn path_of(scenario: &Scenario) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("conformance").join(format!("{}.txt", scenario.name))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("transcripts").join(format!("{}.txt", scenario.name))
 }
 
 /// Plays the whole suite against a server and compares, `listed` being the differences that are known of it.
 pub async fn run(
     server: &Server,
     recorded: Recorded,
-    listed: &[Known],
+    listed: &[KnownDifference],
 ) -> Result<Comparison, ConformanceError> {
     let suite = suite();
     let mut comparison = Comparison::default();

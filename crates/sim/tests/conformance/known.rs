@@ -1,19 +1,6 @@
 //! Where the model answers otherwise than the real server, and why that stays so.
 
-/// A known difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// The scenario.
-    pub scenario: &'static str,
-    /// The step.
-    pub step: &'static str,
-    /// Where in the answer: how the places begin. Each must differ.
-    pub at: &'static [&'static str],
-    /// What differs.
-    pub what: &'static str,
-    /// Why it stays.
-    pub why: &'static str,
-}
+use hotstandby_conformance::KnownDifference;
 
 /// The error's text, and nothing else.
 const TEXT: &[&str] = &["/message"];
@@ -37,13 +24,13 @@ const fn known(
     at: &'static [&'static str],
     what: &'static str,
     why: &'static str,
-) -> Known {
-    Known { scenario, step, at, what, why }
+) -> KnownDifference {
+    KnownDifference { scenario, step, at, what, why }
 }
 
 /// All known differences. A difference that is not here fails `cargo test`; so does a line here that is none any more.
 #[rustfmt::skip]
-pub const KNOWN: &[Known] = &[
+pub(crate) const KNOWN: &[KnownDifference] = &[
     known("lease_fields", "no_fraction", TEXTS, "the patched object in the text", GO_OBJECT),
     known("lease_fields", "short_fraction", TEXTS, "the patched object in the text", GO_OBJECT),
     known("lease_fields", "long_fraction", TEXTS, "the patched object in the text", GO_OBJECT),

@@ -1,7 +1,7 @@
 //! Status and the rest are written apart.
 
 use super::{PODS, SERVICES, at, pod, service};
-use crate::conformance::script::{Scenario, answer};
+use crate::script::{Scenario, answer};
 use serde_json::json;
 
 pub(super) fn all() -> Vec<Scenario> {

@@ -261,7 +261,7 @@ fn trim(body: &mut Value, look: &Look) {
         map.retain(|key, _| look.only.contains(&key.as_str()));
     }
     if look.in_any_order || finds_in_any_order(body) {
-        crate::json::take(body, &["message"]);
+        crate::json::remove(body, "message");
         if let Some(Value::Array(causes)) = body.pointer_mut("/details/causes") {
             causes.sort_by_key(Value::to_string);
         }

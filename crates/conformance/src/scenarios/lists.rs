@@ -1,7 +1,7 @@
 //! Lists: pages, versions, selectors.
 
 use super::{CONFIG_MAPS, LEASES, PODS, at, config_map, lease, pod};
-use crate::conformance::script::{Body, Call, Scenario};
+use crate::script::{Body, Call, Scenario};
 use http::Method;
 use serde_json::json;
 

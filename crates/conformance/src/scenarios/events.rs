@@ -1,7 +1,7 @@
 //! Events: two APIs over the same objects.
 
 use super::at;
-use crate::conformance::script::{Scenario, answer};
+use crate::script::{Scenario, answer};
 use serde_json::{Value, json};
 
 const OLD: &str = "/api/v1/namespaces/{ns}/events";
@@ -59,7 +59,7 @@ fn events() -> Scenario {
 fn refused() -> Scenario {
     let without = |field: &str| {
         let mut event = new_event("a");
-        crate::json::take(&mut event, &[field]);
+        crate::json::remove(&mut event, field);
         event
     };
     let changed = |field: &str, value: Value| {

@@ -3,9 +3,12 @@
 // Helpers of tests may fail as tests do.
 #![allow(clippy::unwrap_used)]
 
+mod known;
+
 use futures::FutureExt;
-use hotstandby_sim::conformance::{KNOWN, Recorded, Server, path_of, run, suite};
+use hotstandby_conformance::{Recorded, Server, path_of, run, suite};
 use hotstandby_sim::{ApiServer, Handle, ManualClock};
+use known::KNOWN;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! EndpointSlices and Endpoints.
 
 use super::{ENDPOINTS, SLICES, at, slice, with};
-use crate::conformance::script::{Scenario, answer};
+use crate::script::{Scenario, answer};
 use serde_json::{Value, json};
 
 pub(super) fn all() -> Vec<Scenario> {

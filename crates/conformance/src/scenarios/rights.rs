@@ -1,7 +1,7 @@
 //! Questions of rights, and refusals for want of them.
 
 use super::{LEASES, PODS, at, lease};
-use crate::conformance::script::{Body, Call, Scenario};
+use crate::script::{Body, Call, Scenario};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -33,8 +33,7 @@ pub(super) fn all() -> Vec<Scenario> {
             .call("delete", nobody(Method::DELETE, &at(LEASES, "a"), Body::None))
             .call(
                 "patch_status",
-                nobody(Method::PATCH, &at(PODS, "a/status"), json!({}).into())
-                    .typed(crate::conformance::script::MERGE),
+                nobody(Method::PATCH, &at(PODS, "a/status"), json!({}).into()).typed(crate::script::MERGE),
             )
             .call("node", nobody(Method::GET, "/api/v1/nodes/n1", Body::None))
             .call("delete_all", nobody(Method::DELETE, LEASES, Body::None)),

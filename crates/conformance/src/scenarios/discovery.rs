@@ -1,6 +1,6 @@
 //! What clients read before they ask for objects. A real server knows more kinds; those the model has are compared.
 
-use crate::conformance::script::{Body, Call, Scenario};
+use crate::script::{Body, Call, Scenario};
 use http::Method;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";

@@ -1,7 +1,7 @@
 //! Services, without selector unless in a dry run.
 
 use super::{SERVICES, at, service, with};
-use crate::conformance::script::{Scenario, answer};
+use crate::script::{Scenario, answer};
 use serde_json::{Value, json};
 
 pub(super) fn all() -> Vec<Scenario> {

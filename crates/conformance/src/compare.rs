@@ -1,6 +1,5 @@
 //! What two transcripts of a scenario do not have in common, and which of that is known.
 
-use super::known::Known;
 use super::transcript::{Answer, Transcript};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -21,6 +20,21 @@ pub struct Difference {
     pub came: String,
 }
 
+/// A known difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownDifference {
+    /// The scenario.
+    pub scenario: &'static str,
+    /// The step.
+    pub step: &'static str,
+    /// Where in the answer: how the places begin. Each must differ.
+    pub at: &'static [&'static str],
+    /// What differs.
+    pub what: &'static str,
+    /// Why it stays.
+    pub why: &'static str,
+}
+
 /// How a comparison ended.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
@@ -33,7 +47,7 @@ pub struct Comparison {
     /// Differences nobody has listed.
     pub unlisted: Vec<Difference>,
     /// Listed differences that are none, or that name no step.
-    pub outdated: Vec<Known>,
+    pub outdated: Vec<KnownDifference>,
 }
 
 impl Comparison {
@@ -43,8 +57,9 @@ impl Comparison {
     }
 
     /// Compares one more scenario. Of `listed`, only what is about it counts.
-    pub fn add(&mut self, recorded: &Transcript, came: &Transcript, listed: &[Known]) {
-        let listed: Vec<&Known> = listed.iter().filter(|known| known.scenario == came.name).collect();
+    pub fn add(&mut self, recorded: &Transcript, came: &Transcript, listed: &[KnownDifference]) {
+        let listed: Vec<&KnownDifference> =
+            listed.iter().filter(|known| known.scenario == came.name).collect();
         let mut met = BTreeSet::new();
         let labels = recorded.answers.iter().chain(&came.answers).map(|answer| answer.label.as_str());
         let mut seen = BTreeSet::new();
@@ -56,7 +71,7 @@ impl Comparison {
             self.compared += 1;
             let mut all_listed = true;
             for (at, recorded, came_now) in &found {
-                let here = |known: &Known| known.at.iter().position(|begin| at.starts_with(begin));
+                let here = |known: &KnownDifference| known.at.iter().position(|begin| at.starts_with(begin));
                 let known = listed
                     .iter()
                     .enumerate()
@@ -175,9 +190,10 @@ mod tests {
         Transcript { name: "lease".into(), about: String::new(), answers: vec![answer] }
     }
 
-    const LISTED: Known = Known { scenario: "lease", step: "make", at: &["/a"], what: "", why: "" };
+    const LISTED: KnownDifference =
+        KnownDifference { scenario: "lease", step: "make", at: &["/a"], what: "", why: "" };
 
-    fn compared(body: Value, listed: &[Known]) -> Comparison {
+    fn compared(body: Value, listed: &[KnownDifference]) -> Comparison {
         let mut comparison = Comparison::default();
         comparison.add(&transcript(200, json!({"a": {"b": 1}})), &transcript(200, body), listed);
         comparison

@@ -1,7 +1,7 @@
 //! Workloads, as dry runs: their controllers would not let them rest.
 
 use super::at;
-use crate::conformance::script::Scenario;
+use crate::script::Scenario;
 use serde_json::{Value, json};
 
 pub(super) fn all() -> Vec<Scenario> {

@@ -1,7 +1,7 @@
 //! POST: names, namespaces, dry runs, unknown fields, bodies.
 
 use super::{CONFIG_MAPS, LEASES, at, config_map, lease, with};
-use crate::conformance::script::{Body, Call, Scenario, answer};
+use crate::script::{Body, Call, Scenario, answer};
 use http::Method;
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! Pods: what they are filled up with, what of them may change, bindings and evictions.
 
 use super::{PODS, at, pod, waiting_pod, with};
-use crate::conformance::script::{Scenario, answer};
+use crate::script::{Scenario, answer};
 use serde_json::{Value, json};
 
 pub(super) fn all() -> Vec<Scenario> {

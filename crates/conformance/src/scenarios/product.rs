@@ -1,12 +1,12 @@
 //! The product's own kind, in a group of the suite's own so that an installed one is left alone.
 
 use super::{CRDS, at, with};
-use crate::conformance::script::Scenario;
+use crate::script::Scenario;
 use serde_json::{Value, json};
 
 const CRD: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/activestandbies.product.conformance.hotstandby.dev";
 const GROUPS: &str = "/apis/product.conformance.hotstandby.dev/v1alpha1/namespaces/{ns}/activestandbies";
-const INSTALLED: &str = include_str!("../../../../../deploy/crd.yaml");
+const INSTALLED: &str = include_str!("../../../../deploy/crd.yaml");
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![groups(), refused()]

@@ -1,7 +1,7 @@
 //! Leases: who may write over what. The seat rests on this.
 
 use super::{LEASES, at, lease};
-use crate::conformance::script::{Scenario, answer};
+use crate::script::{Scenario, answer};
 use serde_json::{Value, json};
 
 pub(super) fn all() -> Vec<Scenario> {

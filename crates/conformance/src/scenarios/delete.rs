@@ -1,7 +1,7 @@
 //! DELETE: grace, finalizers, owners.
 
 use super::{CONFIG_MAPS, LEASES, PODS, at, config_map, lease, pod, waiting_pod, with};
-use crate::conformance::script::{Body, Call, Scenario, Until, answer};
+use crate::script::{Body, Call, Scenario, Until, answer};
 use http::Method;
 use serde_json::{Value, json};
 

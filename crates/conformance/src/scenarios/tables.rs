@@ -4,7 +4,7 @@ use super::{
     CONFIG_MAPS, ENDPOINTS, LEASES, PODS, SERVICES, SLICES, at, config_map, lease, pod, service, slice,
     waiting_pod,
 };
-use crate::conformance::script::{Scenario, Until};
+use crate::script::{Scenario, Until};
 use serde_json::{Value, json};
 
 pub(super) fn all() -> Vec<Scenario> {

@@ -1,7 +1,7 @@
 //! JSON, merge and strategic merge patches.
 
 use super::{CONFIG_MAPS, LEASES, PODS, SERVICES, at, config_map, pod, service, with};
-use crate::conformance::script::{Body, Call, MERGE, Scenario};
+use crate::script::{Body, Call, MERGE, Scenario};
 use http::Method;
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! Server-side apply: who owns what.
 
 use super::{CONFIG_MAPS, PODS, SERVICES, at, pod};
-use crate::conformance::script::{Scenario, answer};
+use crate::script::{Scenario, answer};
 use serde_json::{Value, json};
 
 pub(super) fn all() -> Vec<Scenario> {

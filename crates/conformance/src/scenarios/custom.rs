@@ -1,7 +1,7 @@
 //! Custom kinds: what a CRD makes of the objects of its kind.
 
 use super::{CRDS, at, with};
-use crate::conformance::script::{Body, Call, STRATEGIC, Scenario, Until, answer};
+use crate::script::{Body, Call, STRATEGIC, Scenario, Until, answer};
 use http::Method;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Watches: where they begin, what they show, how they end.
 
 use super::{CONFIG_MAPS, LEASES, PODS, at, config_map, lease, pod};
-use crate::conformance::script::{Scenario, Until, answer};
+use crate::script::{Scenario, Until, answer};
 use serde_json::json;
 
 pub(super) fn all() -> Vec<Scenario> {
