@@ -1,82 +1,83 @@
-//! What two transcripts of a scenario do not have in common, and which of that is known.
+//! Compares two transcripts of a scenario and separates known differences from new ones.
 
 use super::transcript::{Answer, Transcript};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// One place in one answer.
+/// One place in one answer where the server differs from the committed transcript.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The scenario.
+    /// The name of the scenario.
     pub scenario: String,
-    /// The step.
+    /// The label of the step.
     pub step: String,
-    /// Where in the answer: `code`, `notes`, or a place in the body.
+    /// The place in the answer: `code`, `notes`, or a JSON pointer into the body.
     pub at: String,
-    /// What was recorded.
+    /// What the committed transcript says.
     pub recorded: String,
-    /// What came now.
+    /// What the server answered now.
     pub came: String,
 }
 
-/// A known difference.
+/// A difference that is accepted for one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownDifference {
-    /// The scenario.
+    /// The name of the scenario.
     pub scenario: &'static str,
-    /// The step.
+    /// The label of the step.
     pub step: &'static str,
-    /// Where in the answer: how the places begin. Each must differ.
+    /// Prefixes of [`Difference::at`]. At least one difference must begin with each of them.
     pub at: &'static [&'static str],
     /// What differs.
     pub what: &'static str,
-    /// Why it stays.
+    /// Why the difference is accepted.
     pub why: &'static str,
 }
 
-/// How a comparison ended.
+/// The result of a comparison.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
-    /// Answers that were compared.
+    /// The number of answers that were compared.
     pub compared: usize,
-    /// Answers that are the same.
+    /// The number of answers that are identical.
     pub identical: usize,
-    /// Answers that differ as listed.
+    /// The number of answers that differ only where a known difference allows it.
     pub listed: usize,
-    /// Differences nobody has listed.
+    /// Differences that are not known.
     pub unlisted: Vec<Difference>,
-    /// Listed differences that are none, or that name no step.
+    /// Known differences that no longer exist, or that name a step which does not exist.
     pub outdated: Vec<KnownDifference>,
 }
 
 impl Comparison {
-    /// Whether nothing is to be done.
+    /// Returns whether all differences are known and all known differences still exist.
     pub fn is_fine(&self) -> bool {
         self.unlisted.is_empty() && self.outdated.is_empty()
     }
 
-    /// Compares one more scenario. Of `listed`, only what is about it counts.
-    pub fn add(&mut self, recorded: &Transcript, came: &Transcript, listed: &[KnownDifference]) {
+    /// Compares one more scenario. Known differences of other scenarios are ignored.
+    pub fn add(&mut self, recorded: &Transcript, came: &Transcript, known: &[KnownDifference]) {
         let listed: Vec<&KnownDifference> =
-            listed.iter().filter(|known| known.scenario == came.name).collect();
+            known.iter().filter(|known| known.scenario == came.name).collect();
         let mut met = BTreeSet::new();
         let labels = recorded.answers.iter().chain(&came.answers).map(|answer| answer.label.as_str());
         let mut seen = BTreeSet::new();
         for label in labels.filter(|label| seen.insert(*label)) {
-            let of = |transcript: &Transcript| {
+            let find_answer = |transcript: &Transcript| {
                 transcript.answers.iter().find(|answer| answer.label == label).cloned()
             };
-            let found = differences(of(recorded).as_ref(), of(came).as_ref());
+            let found = find_differences(find_answer(recorded).as_ref(), find_answer(came).as_ref());
             self.compared += 1;
             let mut all_listed = true;
             for (at, recorded, came_now) in &found {
-                let here = |known: &KnownDifference| known.at.iter().position(|begin| at.starts_with(begin));
+                let find_prefix =
+                    |known: &KnownDifference| known.at.iter().position(|begin| at.starts_with(begin));
                 let known = listed
                     .iter()
                     .enumerate()
                     .filter(|(_, known)| known.step == label)
-                    .find_map(|(row, known)| Some((row, here(known)?)));
+                    .find_map(|(row, known)| Some((row, find_prefix(known)?)));
                 if let Some(place) = known {
                     met.insert(place);
                     continue;
@@ -106,7 +107,7 @@ impl Comparison {
 }
 
 impl fmt::Display for Comparison {
-    /// All that is to be done, and a last line with the numbers.
+    /// Writes each problem, and a last line with the numbers.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Difference { scenario, step, at, recorded, came } in &self.unlisted {
             writeln!(f, "{scenario} / {step} / {at}\n  recorded: {recorded}\n  came now: {came}")?;
@@ -114,7 +115,7 @@ impl fmt::Display for Comparison {
         for known in &self.outdated {
             writeln!(
                 f,
-                "{} / {} / {}: listed as a difference, but there is none",
+                "{} / {} / {}: listed as a known difference, but there is no difference",
                 known.scenario,
                 known.step,
                 known.at.join(" and ")
@@ -129,37 +130,38 @@ impl fmt::Display for Comparison {
     }
 }
 
+/// The place in an answer, what the committed transcript says, and what the server answered.
 type Found = (String, String, String);
 
-fn differences(recorded: Option<&Answer>, came: Option<&Answer>) -> Vec<Found> {
+fn find_differences(recorded: Option<&Answer>, came: Option<&Answer>) -> Vec<Found> {
     let (Some(recorded), Some(came)) = (recorded, came) else {
         let is =
             |answer: Option<&Answer>| if answer.is_some() { "this step" } else { "no such step" }.to_owned();
         return vec![("step".to_owned(), is(recorded), is(came))];
     };
     let mut found = Vec::new();
-    let mut texts = |at: &str, one: String, other: String| {
+    let mut compare_texts = |at: &str, one: String, other: String| {
         if one != other {
             found.push((at.to_owned(), one, other));
         }
     };
-    texts("request", recorded.request.clone(), came.request.clone());
-    texts("sent", recorded.sent.replace('\n', "\\n"), came.sent.replace('\n', "\\n"));
-    texts("code", recorded.code.to_string(), came.code.to_string());
-    texts("notes", recorded.notes.join(" | "), came.notes.join(" | "));
-    values("", &recorded.body, &came.body, &mut found);
+    compare_texts("request", recorded.request.clone(), came.request.clone());
+    compare_texts("sent", recorded.sent.replace('\n', "\\n"), came.sent.replace('\n', "\\n"));
+    compare_texts("code", recorded.code.to_string(), came.code.to_string());
+    compare_texts("notes", recorded.notes.join(" | "), came.notes.join(" | "));
+    compare_values("", &recorded.body, &came.body, &mut found);
     found
 }
 
-fn values(at: &str, recorded: &Value, came: &Value, found: &mut Vec<Found>) {
+fn compare_values(at: &str, recorded: &Value, came: &Value, found: &mut Vec<Found>) {
     match (recorded, came) {
         (Value::Object(one), Value::Object(other)) => {
             let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
             for key in keys {
                 let below = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
                 match (one.get(key), other.get(key)) {
-                    (Some(one), Some(other)) => values(&below, one, other, found),
-                    (one, other) => found.push((below, shown(one), shown(other))),
+                    (Some(one), Some(other)) => compare_values(&below, one, other, found),
+                    (one, other) => found.push((below, show(one), show(other))),
                 }
             }
         }
@@ -167,17 +169,17 @@ fn values(at: &str, recorded: &Value, came: &Value, found: &mut Vec<Found>) {
             for place in 0..one.len().max(other.len()) {
                 let below = format!("{at}/{place}");
                 match (one.get(place), other.get(place)) {
-                    (Some(one), Some(other)) => values(&below, one, other, found),
-                    (one, other) => found.push((below, shown(one), shown(other))),
+                    (Some(one), Some(other)) => compare_values(&below, one, other, found),
+                    (one, other) => found.push((below, show(one), show(other))),
                 }
             }
         }
         (one, other) if one == other => {}
-        (one, other) => found.push((at.to_owned(), shown(Some(one)), shown(Some(other)))),
+        (one, other) => found.push((at.to_owned(), show(Some(one)), show(Some(other)))),
     }
 }
 
-fn shown(value: Option<&Value>) -> String {
+fn show(value: Option<&Value>) -> String {
     value.map_or_else(|| "nothing".to_owned(), |value| json!(value).to_string())
 }
 
@@ -193,30 +195,30 @@ mod tests {
     const LISTED: KnownDifference =
         KnownDifference { scenario: "lease", step: "make", at: &["/a"], what: "", why: "" };
 
-    fn compared(body: Value, listed: &[KnownDifference]) -> Comparison {
+    fn compared(body: Value, known: &[KnownDifference]) -> Comparison {
         let mut comparison = Comparison::default();
-        comparison.add(&transcript(200, json!({"a": {"b": 1}})), &transcript(200, body), listed);
+        comparison.add(&transcript(200, json!({"a": {"b": 1}})), &transcript(200, body), known);
         comparison
     }
 
     #[test]
-    fn what_differs_must_be_listed() {
+    fn a_difference_must_be_known() {
         assert!(compared(json!({"a": {"b": 1}}), &[]).is_fine());
         let unlisted = compared(json!({"a": {"b": 2}}), &[]);
         assert_eq!((unlisted.unlisted[0].at.as_str(), unlisted.is_fine()), ("/a/b", false));
         let listed = compared(json!({"a": {"b": 2}}), &[LISTED]);
         assert_eq!((listed.listed, listed.is_fine()), (1, true));
-        // More than what is listed does not hide behind it.
+        // A known difference does not hide a new one beside it.
         assert!(!compared(json!({"a": {"b": 2}, "c": 1}), &[LISTED]).is_fine());
     }
 
     #[test]
-    fn what_is_listed_must_differ() {
+    fn a_known_difference_must_still_exist() {
         assert_eq!(compared(json!({"a": {"b": 1}}), &[LISTED]).outdated.len(), 1);
     }
 
     #[test]
-    fn a_step_that_is_missing_on_one_side_is_told() {
+    fn a_step_that_is_missing_on_one_side_is_a_difference() {
         let mut comparison = Comparison::default();
         let nothing = Transcript { answers: Vec::new(), ..transcript(200, Value::Null) };
         comparison.add(&nothing, &transcript(200, Value::Null), &[]);

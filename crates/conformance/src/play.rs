@@ -1,7 +1,7 @@
-//! Plays a scenario against a server.
+//! Plays a scenario against a server and collects the answers.
 
-use super::fill::Known;
-use super::normal::normalise;
+use super::fill::Earlier;
+use super::normalise::normalise;
 use super::script::{Act, Call, JSON, Scenario, Step, Until};
 use super::transcript::Transcript;
 use futures::future::BoxFuture;
@@ -16,87 +16,89 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// What writes; `managedFields` show it.
+/// The user agent of all requests. The server derives the manager in `managedFields` from it.
 const USER_AGENT: &str = "conformance/1";
-/// How long an event or an answer is waited for.
+/// How long to wait for an event or an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long other parts of a cluster are given.
+/// How long to wait for something that other parts of a cluster do.
 const CLUSTER_PATIENCE: Duration = Duration::from_secs(90);
-/// Between two looks at what they do.
+/// The time between two requests that check whether they have done it.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Makes a server forget the versions before one.
+/// Compacts a server: it forgets all versions before the given one.
 pub type Compact = Box<dyn Fn(u64) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// A server to be asked.
+/// A server that the suite is played against.
 pub struct Server {
-    /// The way to it, as an administrator, without retries.
+    /// A client with the rights of an administrator. It must not retry, because every answer is compared.
     pub client: Client,
-    /// Sets namespaces of this run apart from those of others.
+    /// A part of the namespaces' names that distinguishes this run from other runs.
     pub run: String,
-    /// Does what processes beside the server do in a cluster, where nobody else does it.
+    /// Does the work of a cluster's controllers if the server has none. It is called between two checks.
     pub settle: Box<dyn Fn() + Send + Sync>,
-    /// Forgets old versions.
+    /// Makes the server forget old versions.
     pub compact: Compact,
 }
 
 /// A scenario could not be played to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum PlayError {
-    /// No answer.
+    /// The server did not answer a request.
     #[error("scenario {scenario}, step {step}: no answer: {why}; is the server up?")]
     NoAnswer {
-        /// The scenario.
+        /// The name of the scenario.
         scenario: &'static str,
-        /// The step.
+        /// The label of the step.
         step: String,
-        /// Why.
+        /// Why there is no answer.
         why: String,
     },
-    /// No place to play in.
+    /// The scenario's namespace could not be created.
     #[error(
-        "scenario {scenario}: making namespace {namespace} was answered with {answer}; it needs an administrator"
+        "scenario {scenario}: creating namespace {namespace} was answered with {answer}; the suite needs the rights of an administrator"
     )]
     NoNamespace {
-        /// The scenario.
+        /// The name of the scenario.
         scenario: &'static str,
-        /// The namespace.
+        /// The name of the namespace.
         namespace: String,
-        /// The answer.
+        /// What the server answered.
         answer: Value,
     },
-    /// Something is still there.
-    #[error("{path} is still there 90 s after it was deleted; delete it and try again")]
+    /// Something that the suite deleted still exists.
+    #[error("{path} still exists 90 s after it was deleted; delete it and try again")]
     Left {
-        /// What.
+        /// Its path.
         path: String,
     },
 }
 
-/// An answer as it came.
+/// An answer before any value in it has got a name.
 #[derive(Debug, Default)]
 pub(super) struct Raw {
     pub(super) code: u16,
-    /// Headers worth a look.
+    /// Headers that are compared: warnings, and what is unusual.
     pub(super) notes: Vec<String>,
     pub(super) body: Value,
 }
 
 impl Scenario {
-    /// Plays all steps and gives back what was answered.
+    /// Plays all steps and returns the answers.
+    ///
+    /// The namespace is deleted afterwards, but [`Self::clean`] must be called to wait until it is gone.
     pub async fn play(&self, server: &Server) -> Result<Transcript, PlayError> {
         let namespace = format!("conf-{}-{}", self.name.replace('_', "-"), server.run);
         for path in &self.leftovers {
             server.remove(path).await?;
         }
-        server.make_namespace(self.name, &namespace).await?;
+        server.create_namespace(self.name, &namespace).await?;
         let mut player = Player::new(server, &namespace);
         let played = player.play(self).await;
         drop(player);
-        // No kubelet ends them.
+        // The pods are on no real node, so no kubelet ends them; only a deletion without a grace period does.
         let pods = format!("/api/v1/namespaces/{namespace}/pods?gracePeriodSeconds=0");
         let _deleted = server.ask(Method::DELETE, &pods, None).await;
-        // Not waited for: `clean` does, when all are played.
+        // Nobody waits for the end of the deletion here: `clean` does, after all scenarios were played.
         let _deleted = server.ask(Method::DELETE, &format!("/api/v1/namespaces/{namespace}"), None).await;
         for path in &self.leftovers {
             server.remove(path).await?;
@@ -104,7 +106,7 @@ impl Scenario {
         Ok(normalise(self, &namespace, &played?))
     }
 
-    /// Waits until nothing of it is left.
+    /// Deletes the scenario's namespace and waits until it is gone.
     pub async fn clean(&self, server: &Server) -> Result<(), PlayError> {
         let namespace = format!("conf-{}-{}", self.name.replace('_', "-"), server.run);
         server.remove(&format!("/api/v1/namespaces/{namespace}")).await
@@ -112,7 +114,7 @@ impl Scenario {
 }
 
 impl Server {
-    async fn make_namespace(&self, scenario: &'static str, namespace: &str) -> Result<(), PlayError> {
+    async fn create_namespace(&self, scenario: &'static str, namespace: &str) -> Result<(), PlayError> {
         let no_namespace =
             |answer| PlayError::NoNamespace { scenario, namespace: namespace.to_owned(), answer };
         let object = json!({"metadata": {"name": namespace}});
@@ -123,7 +125,7 @@ impl Server {
         if code != 201 {
             return Err(no_namespace(answer));
         }
-        // In a cluster a controller makes it, a moment later; pods need it.
+        // Pods need this account. In a cluster a controller creates it, but only a moment later.
         let account = json!({"metadata": {"name": "default"}});
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
         match self.ask(Method::POST, &path, Some(&account)).await {
@@ -133,7 +135,7 @@ impl Server {
         }
     }
 
-    /// Deletes something and waits until it is gone; nothing there is fine.
+    /// Deletes an object and waits until it is gone. An object that does not exist is no error.
     async fn remove(&self, path: &str) -> Result<(), PlayError> {
         let left = || PlayError::Left { path: path.to_owned() };
         let deleted = self.ask(Method::DELETE, path, None).await.map_err(|_| left())?;
@@ -143,7 +145,7 @@ impl Server {
         self.wait_for(path, 404).await.map(|_| ()).ok_or_else(left)
     }
 
-    /// Asks until there is this code; `None` where it does not come.
+    /// Repeats a GET until its answer has this code. Returns `None` if that does not happen in time.
     async fn wait_for(&self, path: &str, code: u16) -> Option<u16> {
         let wait = async {
             loop {
@@ -159,11 +161,12 @@ impl Server {
         timeout(CLUSTER_PATIENCE, wait).await.ok()
     }
 
+    /// Sends a request of the suite itself, which is no step of a scenario.
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Value), String> {
         let bytes = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
         let call = Call::new(method, path, super::script::Body::None);
         let raw = self.send(&call, path, bytes).await?;
-        let raw = whole(raw).await?;
+        let raw = read_whole(raw).await?;
         Ok((raw.code, raw.body))
     }
 
@@ -181,12 +184,12 @@ impl Server {
         }
         let request = request.body(Body::from(body)).map_err(|why| why.to_string())?;
         let answered = timeout(PATIENCE, self.client.send(request)).await;
-        answered.map_err(|_| format!("none within {PATIENCE:?}"))?.map_err(|why| why.to_string())
+        answered.map_err(|_| format!("nothing came within {PATIENCE:?}"))?.map_err(|why| why.to_string())
     }
 }
 
-/// Reads an answer to its end.
-async fn whole(response: Response<Body>) -> Result<Raw, String> {
+/// Reads an answer to the end of its body.
+async fn read_whole(response: Response<Body>) -> Result<Raw, String> {
     let (parts, body) = response.into_parts();
     let text = |name: header::HeaderName| {
         let values = parts.headers.get_all(name).iter();
@@ -211,52 +214,55 @@ async fn whole(response: Response<Body>) -> Result<Raw, String> {
     Ok(Raw { code: parts.status.as_u16(), notes, body })
 }
 
+/// Plays one scenario and keeps what its later steps need.
 struct Player<'a> {
     server: &'a Server,
-    known: Known,
+    earlier: Earlier,
+    /// The events of each open watch, by the label of the step that opened it.
     watches: BTreeMap<String, mpsc::UnboundedReceiver<Value>>,
-    /// The tasks that read watches; they end with this.
+    /// The tasks that read the watches. They end when the player is dropped.
     readers: JoinSet<()>,
 }
 
 impl<'a> Player<'a> {
     fn new(server: &'a Server, namespace: &str) -> Self {
-        let known = Known { namespace: namespace.to_owned(), ..Known::default() };
-        Self { server, known, watches: BTreeMap::new(), readers: JoinSet::new() }
+        let earlier = Earlier { namespace: namespace.to_owned(), ..Earlier::default() };
+        Self { server, earlier, watches: BTreeMap::new(), readers: JoinSet::new() }
     }
 
     async fn play(&mut self, scenario: &Scenario) -> Result<Vec<Raw>, PlayError> {
         let mut answers = Vec::new();
         for step in &scenario.steps {
-            let answer = self.step(step).await.map_err(|why| PlayError::NoAnswer {
+            let answer = self.play_step(step).await.map_err(|why| PlayError::NoAnswer {
                 scenario: scenario.name,
                 step: step.label.clone(),
                 why,
             })?;
-            self.known.answers.insert(step.label.clone(), answer.body.clone());
+            self.earlier.answers.insert(step.label.clone(), answer.body.clone());
             answers.push(answer);
         }
         Ok(answers)
     }
 
-    async fn step(&mut self, step: &Step) -> Result<Raw, String> {
+    async fn play_step(&mut self, step: &Step) -> Result<Raw, String> {
         match &step.act {
             Act::Call(call) => {
                 let response = self.send(call).await?;
-                whole(response).await
+                read_whole(response).await
             }
-            Act::Open(call) => self.open(&step.label, call).await,
+            Act::Open(call) => self.open_watch(&step.label, call).await,
             Act::Read { watch, until } => {
-                Ok(Raw { code: 200, body: self.read(watch, until).await, ..Raw::default() })
+                Ok(Raw { code: 200, body: self.read_events(watch, until).await, ..Raw::default() })
             }
             Act::Await { path, code } => {
-                let code = self.server.wait_for(&self.known.text(path), *code).await;
+                let code = self.server.wait_for(&self.earlier.fill_text(path), *code).await;
                 Ok(Raw { code: code.unwrap_or(0), ..Raw::default() })
             }
             Act::Compact => {
                 let list = self.server.ask(Method::GET, "/api/v1/namespaces?limit=1", None).await?.1;
                 let version = crate::json::text(&list, &["metadata", "resourceVersion"]).unwrap_or_default();
-                let version = version.parse().map_err(|_| format!("no version: {version:?}"))?;
+                let version =
+                    version.parse().map_err(|_| format!("the list has no version but {version:?}"))?;
                 (self.server.compact)(version).await?;
                 Ok(Raw { code: 200, ..Raw::default() })
             }
@@ -264,28 +270,28 @@ impl<'a> Player<'a> {
     }
 
     async fn send(&self, call: &Call) -> Result<Response<Body>, String> {
-        self.server.send(call, &self.known.text(&call.path), self.known.body(&call.body)).await
+        self.server.send(call, &self.earlier.fill_text(&call.path), self.earlier.fill_body(&call.body)).await
     }
 
-    async fn open(&mut self, label: &str, call: &Call) -> Result<Raw, String> {
+    async fn open_watch(&mut self, label: &str, call: &Call) -> Result<Raw, String> {
         let response = self.send(call).await?;
         let code = response.status().as_u16();
         if code != 200 {
-            return whole(response).await;
+            return read_whole(response).await;
         }
         let (sender, receiver) = mpsc::unbounded_channel();
         self.watches.insert(label.to_owned(), receiver);
-        self.readers.spawn(follow(response.into_body(), sender));
+        self.readers.spawn(forward_events(response.into_body(), sender));
         Ok(Raw { code, ..Raw::default() })
     }
 
-    async fn read(&mut self, watch: &str, until: &Until) -> Value {
+    async fn read_events(&mut self, watch: &str, until: &Until) -> Value {
         let Some(events) = self.watches.get_mut(watch) else { return json!(["the watch was not opened"]) };
         let mut seen = Vec::new();
         loop {
             let enough = match until {
                 Until::Count(count) => seen.len() >= *count,
-                Until::Name(name) => seen.last().is_some_and(|event| named(event, name)),
+                Until::Name(name) => seen.last().is_some_and(|event| is_about(event, name)),
                 Until::End => false,
             };
             if enough {
@@ -308,15 +314,15 @@ impl<'a> Player<'a> {
     }
 }
 
-/// Whether an event is about the object of this name; in a Table it stands in the first row.
-fn named(event: &Value, name: &str) -> bool {
+/// Returns whether an event is about the object of this name. In a Table the object is in the first row.
+fn is_about(event: &Value, name: &str) -> bool {
     ["/object/metadata/name", "/object/rows/0/object/metadata/name"]
         .iter()
         .any(|place| event.pointer(place).and_then(Value::as_str) == Some(name))
 }
 
-/// Reads a watch's lines until it ends or nobody listens.
-async fn follow(mut body: Body, events: mpsc::UnboundedSender<Value>) {
+/// Sends on each line of a watch until the watch ends or nobody receives its events.
+async fn forward_events(mut body: Body, events: mpsc::UnboundedSender<Value>) {
     let mut pending = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {
         let Ok(data) = frame.into_data() else { continue };

@@ -1,50 +1,52 @@
-//! What a scenario is made of: steps, written down before any server is asked.
+//! The language of the scenarios. A scenario is a list of steps that is complete before any request is sent.
 
 use http::Method;
 use serde_json::{Value, json};
 
-/// A list of steps with one thing in common. It has a namespace of its own, `{ns}` in paths and bodies.
+/// A list of steps about one subject. Each scenario has its own namespace, which paths and bodies call `{ns}`.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Its name, and that of its transcript.
+    /// The name of the scenario and of its transcript.
     pub name: &'static str,
-    /// What it is about, in a few words.
+    /// The subject in a few words.
     pub about: &'static str,
     pub(super) steps: Vec<Step>,
-    /// What it leaves behind outside its namespace; deleted before and after.
+    /// Paths of what it creates outside its namespace. They are deleted before and after it is played.
     pub(super) leftovers: Vec<&'static str>,
 }
 
+/// One step: what to do, and what to keep of the answer.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
-    /// Later steps take parts of this step's answer by this name.
+    /// The name of the step. Later steps use it to take parts of this step's answer.
     pub(super) label: String,
     pub(super) act: Act,
     pub(super) look: Look,
 }
 
+/// What a step does.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
-    /// A request and its answer.
+    /// Sends a request and reads the whole answer.
     Call(Call),
-    /// A request whose answer is read by later steps: a watch.
+    /// Opens a watch. Later steps read its events.
     Open(Call),
-    /// The next events of a watch.
+    /// Reads the next events of a watch.
     Read { watch: &'static str, until: Until },
-    /// Asks again and again until there is this code: for what other parts of a cluster do.
+    /// Repeats a GET until its answer has this code. Other parts of a cluster bring that about.
     Await { path: String, code: u16 },
-    /// Forgets all versions but the newest.
+    /// Makes the server forget all versions before the newest.
     Compact,
 }
 
-/// How far a watch is read.
+/// When to stop reading a watch.
 #[derive(Clone, Debug)]
 pub(super) enum Until {
-    /// So many events.
+    /// After this number of events.
     Count(usize),
-    /// Up to an event of the object of this name: so nothing is missed that came before it.
+    /// After an event about the object of this name. All events before it are in the answer.
     Name(&'static str),
-    /// Until the server ends it.
+    /// When the server ends the watch.
     End,
 }
 
@@ -52,11 +54,11 @@ pub(super) enum Until {
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) method: Method,
-    /// With the query.
+    /// The path and the query.
     pub(super) path: String,
     pub(super) content_type: &'static str,
     pub(super) accept: &'static str,
-    /// Whom the administrator plays.
+    /// The user that the administrator impersonates; empty for the administrator.
     pub(super) user: &'static str,
     pub(super) body: Body,
 }
@@ -80,15 +82,15 @@ impl Call {
     }
 }
 
-/// A request's body. Texts in it may hold `{ns}`, and `{label:/pointer}` for a part of an earlier answer.
+/// The body of a request. Strings in it may contain `{ns}`, and `{label:/pointer}` for a part of an earlier answer.
 #[derive(Clone, Debug)]
 pub(super) enum Body {
     None,
     Json(Value),
-    /// As it is.
+    /// A text, which need not be JSON.
     Text(&'static str),
     Bytes(Vec<u8>),
-    /// An earlier answer with other values at some places; `None` removes.
+    /// An earlier answer with changes. A change sets the value at a pointer, or removes it if there is no value.
     Edited {
         of: &'static str,
         edits: Vec<(&'static str, Option<Value>)>,
@@ -101,7 +103,7 @@ impl From<Value> for Body {
     }
 }
 
-/// An earlier answer, to be sent back.
+/// Returns a body that sends an earlier answer back.
 pub(super) fn answer(of: &'static str) -> Body {
     Body::Edited { of, edits: Vec::new() }
 }
@@ -123,16 +125,17 @@ impl Body {
     }
 }
 
-/// What of an answer is kept.
+/// Which parts of an answer the transcript keeps.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Look {
-    /// `managedFields` as they are, and not only who wrote how.
+    /// Keep `managedFields` as they are, and not only the manager, operation and version of each entry.
     pub(super) managed: bool,
-    /// Of lists of many things only some: where, by what, which. `*` in the place stands for every item.
+    /// Keep only some items of a list: the list's path, the member that identifies an item, and the values to keep.
+    /// `*` in the path stands for every item of a list.
     pub(super) few: Vec<(&'static str, &'static str, Vec<&'static str>)>,
-    /// Only these members of an object.
+    /// Keep only these members of the answer. Empty keeps all.
     pub(super) only: Vec<&'static str>,
-    /// The server names what is wrong in no order of its own.
+    /// The server lists several errors in an order that changes from one request to the next.
     pub(super) in_any_order: bool,
 }
 
@@ -148,29 +151,19 @@ impl Scenario {
         Self { name, about, steps: Vec::new(), leftovers: Vec::new() }
     }
 
-    /// How many answers it gives.
-    pub fn len(&self) -> usize {
-        self.steps.iter().filter(|step| !matches!(step.act, Act::Compact)).count()
-    }
-
-    /// Whether it has no steps.
-    pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
-    }
-
-    /// Says what it makes outside its namespace.
+    /// Declares something that the scenario creates outside its namespace.
     pub(super) fn leaving(mut self, path: &'static str) -> Self {
         self.leftovers.push(path);
         self
     }
 
-    fn step(mut self, label: &str, act: Act) -> Self {
+    fn add_step(mut self, label: &str, act: Act) -> Self {
         self.steps.push(Step { label: label.to_owned(), act, look: Look::default() });
         self
     }
 
     pub(super) fn call(self, label: &str, call: Call) -> Self {
-        self.step(label, Act::Call(call))
+        self.add_step(label, Act::Call(call))
     }
 
     pub(super) fn get(self, label: &str, path: &str) -> Self {
@@ -217,54 +210,54 @@ impl Scenario {
         self.call(label, Call::new(Method::DELETE, path, body))
     }
 
-    /// Opens a watch; its events are read by [`Self::read`] under its label.
+    /// Opens a watch. [`Self::read`] reads its events by this label.
     pub(super) fn watch(self, label: &str, path: &str) -> Self {
-        self.step(label, Act::Open(Call::new(Method::GET, path, Body::None)))
+        self.add_step(label, Act::Open(Call::new(Method::GET, path, Body::None)))
     }
 
     pub(super) fn watch_table(self, label: &str, path: &str) -> Self {
-        self.step(label, Act::Open(Call::new(Method::GET, path, Body::None).accepting(TABLE)))
+        self.add_step(label, Act::Open(Call::new(Method::GET, path, Body::None).accepting(TABLE)))
     }
 
     pub(super) fn read(self, label: &str, watch: &'static str, until: Until) -> Self {
-        self.step(label, Act::Read { watch, until })
+        self.add_step(label, Act::Read { watch, until })
     }
 
     /// Waits until a GET is answered with 404.
     pub(super) fn gone(self, label: &str, path: &str) -> Self {
-        self.step(label, Act::Await { path: path.to_owned(), code: 404 })
+        self.add_step(label, Act::Await { path: path.to_owned(), code: 404 })
     }
 
     /// Waits until a GET is answered with 200.
     pub(super) fn served(self, label: &str, path: &str) -> Self {
-        self.step(label, Act::Await { path: path.to_owned(), code: 200 })
+        self.add_step(label, Act::Await { path: path.to_owned(), code: 200 })
     }
 
     pub(super) fn compact(self) -> Self {
-        self.step("compact", Act::Compact)
+        self.add_step("compact", Act::Compact)
     }
 
-    /// Shows `managedFields` of the last step.
+    /// Keeps the whole `managedFields` in the answer of the last step.
     pub(super) fn managed(self) -> Self {
-        self.looking(|look| look.managed = true)
+        self.change_look(|look| look.managed = true)
     }
 
-    /// Keeps of a list in the last step's answer only the items whose member is one of these.
+    /// Keeps only some items of a list in the answer of the last step: those whose member has one of these values.
     pub(super) fn few(self, list: &'static str, member: &'static str, which: &[&'static str]) -> Self {
-        self.looking(|look| look.few.push((list, member, which.to_vec())))
+        self.change_look(|look| look.few.push((list, member, which.to_vec())))
     }
 
-    /// Keeps of the last step's answer only these members.
+    /// Keeps only these members of the answer of the last step.
     pub(super) fn only(self, members: &[&'static str]) -> Self {
-        self.looking(|look| look.only = members.to_vec())
+        self.change_look(|look| look.only = members.to_vec())
     }
 
-    /// The last step's answer names what is wrong in no order of its own.
+    /// Says that the answer of the last step lists several errors in an order that changes.
     pub(super) fn in_any_order(self) -> Self {
-        self.looking(|look| look.in_any_order = true)
+        self.change_look(|look| look.in_any_order = true)
     }
 
-    fn looking(mut self, change: impl FnOnce(&mut Look)) -> Self {
+    fn change_look(mut self, change: impl FnOnce(&mut Look)) -> Self {
         if let Some(step) = self.steps.last_mut() {
             change(&mut step.look);
         }
@@ -273,11 +266,11 @@ impl Scenario {
 }
 
 impl Step {
-    /// The request as it is written in the transcript.
-    pub(super) fn shown(&self) -> String {
+    /// Returns the request as the transcript shows it.
+    pub(super) fn show(&self) -> String {
         match &self.act {
-            Act::Call(call) => call.shown(),
-            Act::Open(call) => format!("watch {}", call.shown()),
+            Act::Call(call) => call.show(),
+            Act::Open(call) => format!("watch {}", call.show()),
             Act::Read { watch, until } => match until {
                 Until::Count(count) => format!("{count} events of {watch}"),
                 Until::Name(name) => format!("events of {watch} until {name}"),
@@ -288,8 +281,8 @@ impl Step {
         }
     }
 
-    /// The body as it is written in the transcript; empty for none.
-    pub(super) fn shown_body(&self) -> String {
+    /// Returns the body as the transcript shows it; empty if there is none.
+    pub(super) fn show_body(&self) -> String {
         match &self.act {
             Act::Call(call) => match &call.body {
                 Body::None => String::new(),
@@ -310,7 +303,7 @@ impl Step {
 }
 
 impl Call {
-    fn shown(&self) -> String {
+    fn show(&self) -> String {
         let mut text = format!("{} {}", self.method, self.path);
         if self.content_type != JSON {
             text = format!("{text}, {}", self.content_type);

@@ -1,49 +1,51 @@
-//! What was answered, as a text to be read, committed and compared.
+//! The answers to a scenario, as a text that people can read and Git can compare.
 
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// All answers of a scenario.
+/// All answers to a scenario.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transcript {
-    /// The scenario's name.
+    /// The name of the scenario.
     pub name: String,
-    /// What it is about.
+    /// The subject of the scenario.
     pub about: String,
-    /// One for each step.
+    /// The answers in the order of the steps.
     pub answers: Vec<Answer>,
 }
 
-/// One answer.
+/// The answer to one step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
-    /// The step.
+    /// The label of the step.
     pub label: String,
-    /// What was asked.
+    /// The request, or what else the step did.
     pub request: String,
-    /// The body sent; empty for none.
+    /// The body of the request; empty if there was none.
     pub sent: String,
     /// The HTTP status code.
     pub code: u16,
-    /// Headers worth a look.
+    /// Headers that are compared: warnings, and what is unusual.
     pub notes: Vec<String>,
-    /// The body; events of a watch are a list.
+    /// The body of the answer. The events of a watch are a list.
     pub body: Value,
 }
 
-/// A text that is no transcript.
+/// A text cannot be parsed as a transcript.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("transcript, part {part:?}: {why}; record it anew")]
+#[error(
+    "transcript, part {part:?}: {why}; to record the transcripts again, run `cargo e2e conformance --update`"
+)]
 pub struct NotATranscript {
     part: String,
     why: String,
 }
 
-/// Longer lines are broken where that is possible.
+/// The width above which an object or list is written on several lines.
 const WIDTH: usize = 120;
 
 impl Transcript {
-    /// As a text.
+    /// Writes the transcript as a text.
     pub fn text(&self) -> String {
         let mut text = format!("# {}: {}\n", self.name, self.about);
         for Answer { label, request, sent, code, notes, body } in &self.answers {
@@ -63,13 +65,13 @@ impl Transcript {
         text
     }
 
-    /// From a text.
+    /// Reads a transcript from its text.
     pub fn parse(text: &str) -> Result<Self, NotATranscript> {
         let mut parts = text.split("\n## ");
         let head = parts.next().unwrap_or_default().trim();
         let wrong = |why: &str| NotATranscript { part: head.to_owned(), why: why.to_owned() };
         let named = head.strip_prefix("# ").and_then(|head| head.split_once(": "));
-        let (name, about) = named.ok_or_else(|| wrong("it does not begin with '# name: about'"))?;
+        let (name, about) = named.ok_or_else(|| wrong("it does not begin with '# name: subject'"))?;
         let answers = parts.map(Answer::parse).collect::<Result<_, _>>()?;
         Ok(Self { name: name.to_owned(), about: about.to_owned(), answers })
     }
@@ -98,13 +100,14 @@ impl Answer {
     }
 }
 
+/// Writes a JSON value, on one line if it is short enough.
 fn write_value(text: &mut String, value: &Value, depth: usize) {
-    let short = one_line(value);
+    let short = format_on_one_line(value);
     let inner = "  ".repeat(depth + 1);
     let (open, close, members): (_, _, Vec<(String, &Value)>) = match value {
         _ if depth * 2 + short.len() <= WIDTH => return text.push_str(&short),
         Value::Object(map) => {
-            ('{', '}', map.iter().map(|(key, value)| (format!("{}: ", quoted(key)), value)).collect())
+            ('{', '}', map.iter().map(|(key, value)| (format!("{}: ", quote(key)), value)).collect())
         }
         Value::Array(items) => ('[', ']', items.iter().map(|item| (String::new(), item)).collect()),
         _ => return text.push_str(&short),
@@ -117,19 +120,20 @@ fn write_value(text: &mut String, value: &Value, depth: usize) {
     let _ = write!(text, "\n{}{close}", "  ".repeat(depth));
 }
 
-fn one_line(value: &Value) -> String {
+fn format_on_one_line(value: &Value) -> String {
     let joined = |parts: Vec<String>| parts.join(", ");
     match value {
         Value::Object(map) => {
-            let members = map.iter().map(|(key, value)| format!("{}: {}", quoted(key), one_line(value)));
+            let members =
+                map.iter().map(|(key, value)| format!("{}: {}", quote(key), format_on_one_line(value)));
             format!("{{{}}}", joined(members.collect()))
         }
-        Value::Array(items) => format!("[{}]", joined(items.iter().map(one_line).collect())),
+        Value::Array(items) => format!("[{}]", joined(items.iter().map(format_on_one_line).collect())),
         other => other.to_string(),
     }
 }
 
-fn quoted(key: &str) -> String {
+fn quote(key: &str) -> String {
     Value::from(key).to_string()
 }
 
