@@ -19,7 +19,7 @@ mod trim;
 
 pub use compare::{Comparison, Difference, KnownDifference};
 pub use play::{Compact, PlayError, Server};
-pub use scenarios::suite;
+pub use scenarios::{USER_WITHOUT_RIGHTS, suite};
 pub use script::Scenario;
 pub use transcript::{Answer, NotATranscript, Transcript};
 

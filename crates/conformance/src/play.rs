@@ -28,7 +28,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// Compacts a server: it forgets all versions before the given one.
 pub type Compact = Box<dyn Fn(u64) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// A server that the suite is played against.
+/// A server that the suite is played against. [`USER_WITHOUT_RIGHTS`](crate::USER_WITHOUT_RIGHTS) must have no rights on it.
 pub struct Server {
     /// A client with the rights of an administrator. It must not retry, because every answer is compared.
     pub client: Client,
@@ -98,7 +98,7 @@ impl Scenario {
         // The pods are on no real node, so no kubelet ends them; only a deletion without a grace period does.
         let pods = format!("/api/v1/namespaces/{namespace}/pods?gracePeriodSeconds=0");
         let _deleted = server.ask(Method::DELETE, &pods, None).await;
-        // Nobody waits for the end of the deletion here: `clean` does, after all scenarios were played.
+        // `clean` waits for the end of the deletion, after all scenarios were played.
         let _deleted = server.ask(Method::DELETE, &format!("/api/v1/namespaces/{namespace}"), None).await;
         for path in &self.leftovers {
             server.remove(path).await?;
@@ -321,7 +321,7 @@ fn is_about(event: &Value, name: &str) -> bool {
         .any(|place| event.pointer(place).and_then(Value::as_str) == Some(name))
 }
 
-/// Sends on each line of a watch until the watch ends or nobody receives its events.
+/// Forwards each line of a watch as an event until the watch ends or the receiver is dropped.
 async fn forward_events(mut body: Body, events: mpsc::UnboundedSender<Value>) {
     let mut pending = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {

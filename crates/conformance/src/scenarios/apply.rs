@@ -1,4 +1,4 @@
-//! Server-side apply: who owns what.
+//! Server-side apply: which manager owns which field.
 
 use super::{CONFIG_MAPS, PODS, SERVICES, at, pod};
 use crate::script::{Scenario, answer};
@@ -14,7 +14,7 @@ fn config(data: &Value) -> Value {
 
 fn owners() -> Scenario {
     let by = |who: &str| at(CONFIG_MAPS, &format!("a?fieldManager={who}"));
-    Scenario::new("apply_owners", "fields, those who own them, conflicts and force")
+    Scenario::new("apply_owners", "the managers of fields, conflicts and force")
         .apply("create", &by("one"), config(&json!({"a": "1", "b": "1"})))
         .managed()
         .apply("again", &by("one"), config(&json!({"a": "1", "b": "1"})))
@@ -42,7 +42,7 @@ fn owners() -> Scenario {
 fn lists() -> Scenario {
     let by = |who: &str| at(SERVICES, &format!("web?fieldManager={who}"));
     let ports = |ports: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": ports}});
-    Scenario::new("apply_lists", "items of lists have owners of their own")
+    Scenario::new("apply_lists", "each item of a list has its own managers")
         .apply("create", &by("one"), ports(json!([{"name": "a", "port": 80}])))
         .managed()
         .apply("another_item", &by("two"), ports(json!([{"name": "b", "port": 81, "protocol": "TCP"}])))
@@ -78,7 +78,7 @@ fn lists() -> Scenario {
 
 fn odd() -> Scenario {
     let by = |rest: &str| at(CONFIG_MAPS, rest);
-    Scenario::new("apply_odd", "applies the server refuses")
+    Scenario::new("apply_odd", "applies that the server refuses")
         .apply("no_manager", &by("a"), config(&json!({})))
         .apply("no_kind", &by("a?fieldManager=one"), json!({"metadata": {"name": "a"}}))
         .apply("other_kind", &by("a?fieldManager=one"), json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}))

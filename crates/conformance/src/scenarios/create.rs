@@ -1,4 +1,4 @@
-//! POST: names, namespaces, dry runs, unknown fields, bodies.
+//! POST: names, namespaces, dry runs, unknown fields and bodies.
 
 use super::{CONFIG_MAPS, LEASES, at, config_map, lease, with};
 use crate::script::{Body, Call, Scenario, answer};
@@ -13,7 +13,7 @@ fn names() -> Scenario {
     let named = |name: &str| json!({"metadata": {"name": name}});
     let long = "x".repeat(254);
     let prefix = "p".repeat(70);
-    Scenario::new("create_names", "names given and generated")
+    Scenario::new("create_names", "names that are given and names that are generated")
         .post("generated", CONFIG_MAPS, json!({"metadata": {"generateName": "web-"}}))
         .post(
             "generated_and_named",
@@ -31,7 +31,7 @@ fn names() -> Scenario {
 }
 
 fn namespaces() -> Scenario {
-    Scenario::new("create_namespaces", "objects and the namespaces they are made in")
+    Scenario::new("create_namespaces", "objects and the namespaces in which they are created")
         .post("nowhere", "/api/v1/namespaces/conf-nowhere/configmaps", config_map("a"))
         .post("other", CONFIG_MAPS, with(&config_map("a"), "/metadata/namespace", "default"))
         .post("same", CONFIG_MAPS, with(&config_map("a"), "/metadata/namespace", "{ns}"))
@@ -54,7 +54,7 @@ fn namespaces() -> Scenario {
 
 fn dry_run() -> Scenario {
     let one = at(LEASES, "a");
-    Scenario::new("dry_run", "everything but the storing")
+    Scenario::new("dry_run", "requests that do everything but store the object")
         .post("make", &at(LEASES, "?dryRun=All"), lease("a", "one"))
         .get("not_there", &one)
         .post(
@@ -76,7 +76,7 @@ fn dry_run() -> Scenario {
 fn field_validation() -> Scenario {
     let odd = with(&with(&lease("a", "one"), "/spec/colour", "red"), "/metadata/shape", "round");
     let one = at(LEASES, "a");
-    Scenario::new("field_validation", "fields nobody knows")
+    Scenario::new("field_validation", "unknown fields")
         .post("strict", &at(LEASES, "?fieldValidation=Strict"), odd.clone())
         .post("ignore", &at(LEASES, "?fieldValidation=Ignore&dryRun=All"), odd.clone())
         .post("odd", &at(LEASES, "?fieldValidation=Odd"), odd.clone())
@@ -109,7 +109,7 @@ const YAML: &str =
 
 fn bodies() -> Scenario {
     let post = |body: Body| Call::new(Method::POST, LEASES, body);
-    Scenario::new("bodies", "bodies of all sorts")
+    Scenario::new("bodies", "bodies of various types")
         .post("empty", LEASES, Body::None)
         .post("half", LEASES, Body::Text("{\"metadata\": "))
         .post("list", LEASES, json!([]))
@@ -134,7 +134,7 @@ fn bodies() -> Scenario {
         .call("post_to_one", Call::new(Method::POST, &at(LEASES, "a"), lease("a", "x")))
 }
 
-/// A `ConfigMap` named `p`, as client-go's programs send it.
+/// Returns a `ConfigMap` named `p` in protobuf, as clients that use client-go send it.
 fn protobuf_config_map() -> Vec<u8> {
     let field = |number: u8, bytes: &[u8]| {
         let mut all = vec![number << 3 | 2, u8::try_from(bytes.len()).unwrap_or(0)];
@@ -161,7 +161,7 @@ fn metadata() -> Scenario {
     };
     let post = |path: &str| at(CONFIG_MAPS, path);
     let dry = post("?dryRun=All");
-    Scenario::new("metadata", "what the server sets itself, and what it refuses")
+    Scenario::new("metadata", "metadata that the server sets, and metadata that it refuses")
         .post("forged", CONFIG_MAPS, meta(forged))
         .merge("forge_later", &at(CONFIG_MAPS, "a"), meta(json!({"creationTimestamp": "2020-01-01T00:00:00Z", "generation": 9, "deletionTimestamp": "2020-01-01T00:00:00Z"})))
         .post("odd_labels", &dry, meta(json!({"name": "b", "labels": {"a b": "c", "d": "e f", "x/y/z": ""}})))

@@ -1,4 +1,4 @@
-//! Custom kinds: what a CRD makes of the objects of its kind.
+//! Custom kinds: how the server treats objects whose schema comes from a CRD.
 
 use super::{CRDS, at, with};
 use crate::script::{Body, Call, STRATEGIC, Scenario, Until, answer};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const CRD: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/doors.conformance.hotstandby.dev";
 const DOORS: &str = "/apis/conformance.hotstandby.dev/v1/namespaces/{ns}/doors";
 
-/// Continues a list behind `a` at version 1.
+/// A token that continues a list after `a` at version 1.
 const OLD_TOKEN: &str = "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MSwic3RhcnQiOiJhXHUwMDAwIn0";
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -72,7 +72,7 @@ fn door(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "conformance.hotstandby.dev/v1", "kind": "Door", "metadata": {"name": name}, "spec": spec})
 }
 
-/// A scenario with doors in it.
+/// Returns a scenario that begins with the CRD of doors.
 fn with_doors(name: &'static str, about: &'static str) -> Scenario {
     Scenario::new(name, about)
         .leaving(CRD)
@@ -82,7 +82,7 @@ fn with_doors(name: &'static str, about: &'static str) -> Scenario {
 }
 
 fn definition() -> Scenario {
-    Scenario::new("crd", "a CRD, and its kind as long as it is there")
+    Scenario::new("crd", "a CRD, and its kind while the CRD exists")
         .leaving(CRD)
         .get("before", DOORS)
         .post("define", CRDS, crd())
@@ -103,9 +103,9 @@ fn definition() -> Scenario {
         .gone("not_served", DOORS)
 }
 
-/// Of a kind this young, no server remembers the oldest versions by chance.
+/// The kind was created a moment ago, so no server can still have old versions of it in a cache.
 fn forgotten() -> Scenario {
-    with_doors("forgotten_versions", "versions that are compacted away")
+    with_doors("forgotten_versions", "versions that were compacted")
         .post("make_a", DOORS, door("a", &json!({"colour": "red"})))
         .post("make_b", DOORS, door("b", &json!({"colour": "red"})))
         .compact()
@@ -118,7 +118,7 @@ fn forgotten() -> Scenario {
 
 fn shapes() -> Scenario {
     let one = at(DOORS, "a");
-    with_doors("custom_shapes", "defaults and what the schema does not know")
+    with_doors("custom_shapes", "defaults and unknown fields")
         .post("defaults", DOORS, door("a", &json!({"colour": "red"})))
         .post("unknown", DOORS, with(&door("b", &json!({"colour": "red", "weight": 3, "lock": {"maker": "m", "age": 1}, "free": {"any": {"thing": [1]}}, "hinges": [{"name": "x", "odd": 1}]})), "/more", "x"))
         .post("unknown_strict", &at(DOORS, "?fieldValidation=Strict"), door("c", &json!({"colour": "red", "weight": 3})))
@@ -149,7 +149,7 @@ fn shapes() -> Scenario {
 }
 
 fn nulls() -> Scenario {
-    with_doors("custom_nulls", "null where it may be and where it may not")
+    with_doors("custom_nulls", "null in fields that are nullable and in fields that are not")
         .post("nullable", DOORS, door("a", &json!({"colour": "red", "maybe": null})))
         .post("nullable_default", DOORS, door("b", &json!({"colour": "red", "maybe_default": null})))
         .post("not_nullable", DOORS, door("c", &json!({"colour": "red", "code": null, "open": null})))
@@ -193,13 +193,13 @@ fn validation() -> Scenario {
         ("map_for_list", json!({"colour": "red", "keys": {}})),
         ("list_for_spec", json!([])),
     ];
-    let scenario = with_doors("custom_validation", "what the schema refuses, and in which words");
+    let scenario = with_doors("custom_validation", "what the schema refuses, and the texts of the errors");
     let scenario = cases.into_iter().fold(scenario, |scenario, (label, spec)| post(scenario, label, spec));
     post(scenario, "several", json!({"colour": "green", "size": 0, "keys": ["a", "a"]})).in_any_order()
 }
 
 fn rules() -> Scenario {
-    with_doors("custom_rules", "rules of the schema")
+    with_doors("custom_rules", "validation rules of the schema")
         .post("broken", DOORS, door("a", &json!({"colour": "red", "low": 5, "high": 4})))
         .post("broken_unworded", DOORS, door("a", &json!({"colour": "blue", "code": "abc"})))
         .post("both_broken", DOORS, door("a", &json!({"colour": "blue", "code": "abc", "low": 5, "high": 4})))
@@ -227,7 +227,7 @@ fn status() -> Scenario {
 }
 
 fn definitions_refused() -> Scenario {
-    let scenario = Scenario::new("crd_refused", "CRDs the server does not take").leaving(CRD);
+    let scenario = Scenario::new("crd_refused", "CRDs that the server refuses").leaving(CRD);
     let version = "/spec/versions/0";
     let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
     let place = |base: &str, rest: &str| format!("{base}{rest}");

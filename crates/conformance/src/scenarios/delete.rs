@@ -1,4 +1,4 @@
-//! DELETE: grace, finalizers, owners.
+//! DELETE: grace periods, finalizers and owners.
 
 use super::{CONFIG_MAPS, LEASES, PODS, at, config_map, lease, pod, waiting_pod, with};
 use crate::script::{Body, Call, Scenario, Until, answer};
@@ -11,7 +11,7 @@ pub(super) fn all() -> Vec<Scenario> {
 
 fn graceful() -> Scenario {
     let one = at(PODS, "a");
-    Scenario::new("delete_gracefully", "a pod is seen terminating before it goes")
+    Scenario::new("delete_gracefully", "a pod is terminating before it is removed")
         .post("make", PODS, pod("a"))
         .watch("watch", &at(PODS, "?watch=1&resourceVersion={make:/metadata/resourceVersion}"))
         .delete("delete", &one)
@@ -38,7 +38,7 @@ fn graceful() -> Scenario {
 fn finalizers() -> Scenario {
     let held = with(&lease("a", "x"), "/metadata/finalizers", json!(["example.com/a", "example.com/b"]));
     let one = at(LEASES, "a");
-    Scenario::new("delete_finalizers", "an object waits for its finalizers")
+    Scenario::new("delete_finalizers", "an object is removed after its last finalizer")
         .post("make", LEASES, held)
         .watch("watch", &at(LEASES, "?watch=1&resourceVersion={make:/metadata/resourceVersion}"))
         .delete("delete", &one)
@@ -68,7 +68,7 @@ fn child(name: &str, more: &Value) -> Value {
 
 fn background() -> Scenario {
     let child_path = at(CONFIG_MAPS, "child");
-    Scenario::new("delete_owner", "what a deleted owner leaves behind goes")
+    Scenario::new("delete_owner", "the dependents of a deleted owner are deleted")
         .post("owner", CONFIG_MAPS, config_map("owner"))
         .post("child", CONFIG_MAPS, child("child", &json!({})))
         .post("of_nobody", CONFIG_MAPS, with(&config_map("of-nobody"), "/metadata/ownerReferences", json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "nobody", "uid": "none"}])))
@@ -83,7 +83,7 @@ fn background() -> Scenario {
 }
 
 fn foreground() -> Scenario {
-    Scenario::new("delete_foreground", "an owner that waits for those it owns")
+    Scenario::new("delete_foreground", "an owner is removed after its dependents")
         .post("owner", CONFIG_MAPS, config_map("owner"))
         .post("child", CONFIG_MAPS, child("child", &json!({"blockOwnerDeletion": true})))
         .watch(
@@ -99,7 +99,7 @@ fn foreground() -> Scenario {
 }
 
 fn orphan() -> Scenario {
-    Scenario::new("delete_orphan", "an owner that leaves behind those it owns")
+    Scenario::new("delete_orphan", "the dependents of a deleted owner stay")
         .post("owner", CONFIG_MAPS, config_map("owner"))
         .post("child", CONFIG_MAPS, child("child", &json!({})))
         .delete_with("delete", &at(CONFIG_MAPS, "owner"), &json!({"propagationPolicy": "Orphan"}))
@@ -116,7 +116,7 @@ fn orphan() -> Scenario {
 
 fn collection() -> Scenario {
     let delete = |path: &str| Call::new(Method::DELETE, path, Body::None);
-    Scenario::new("delete_collection", "many at once")
+    Scenario::new("delete_collection", "many objects in one request")
         .post("make_a", LEASES, lease("a", "x"))
         .post("make_b", LEASES, with(&lease("b", "x"), "/metadata/labels", json!({"x": "y"})))
         .post("make_pod", PODS, pod("a"))
@@ -133,7 +133,7 @@ fn collection() -> Scenario {
 fn namespace() -> Scenario {
     let path = "/api/v1/namespaces/{ns}";
     let held = with(&config_map("held"), "/metadata/finalizers", json!(["example.com/x"]));
-    Scenario::new("delete_namespace", "a namespace that is going takes nothing new")
+    Scenario::new("delete_namespace", "a terminating namespace accepts no new objects")
         .post("make", CONFIG_MAPS, config_map("a"))
         .post("make_held", CONFIG_MAPS, held)
         .delete("delete", path)

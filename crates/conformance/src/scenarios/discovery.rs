@@ -1,4 +1,4 @@
-//! What clients read before they ask for objects. A real server knows more kinds; those the model has are compared.
+//! Discovery: what clients read before they ask for objects. Only the kinds that the model has are compared.
 
 use crate::script::{Body, Call, Scenario};
 use http::Method;
@@ -48,7 +48,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 fn legacy() -> Scenario {
-    Scenario::new("discovery", "groups, versions and kinds, one by one")
+    Scenario::new("discovery", "groups, versions and kinds, each with its own request")
         .get("versions", "/api")
         .only(&["kind", "versions"])
         .get("groups", "/apis")
@@ -89,7 +89,7 @@ fn aggregated() -> Scenario {
         ],
     ]
     .concat();
-    Scenario::new("discovery_aggregated", "all at once")
+    Scenario::new("discovery_aggregated", "all groups in two requests")
         .call("core", get("/api"))
         .few("/items/*/versions/*/resources", "resource", CORE)
         .few("/items/*/versions/*/resources/*/subresources", "subresource", SUBRESOURCES)

@@ -8,7 +8,7 @@ pub(super) fn all() -> Vec<Scenario> {
     vec![slices(), slices_refused(), endpoints()]
 }
 
-/// A slice as the product writes it.
+/// Returns a slice as the product writes it.
 fn full() -> Value {
     json!({
         "metadata": {
@@ -89,7 +89,7 @@ fn slices_refused() -> Scenario {
         ("odd_protocol", ports(json!([{"port": 80, "protocol": "ICMP"}]))),
         ("odd_app_protocol", ports(json!([{"port": 80, "appProtocol": "a b"}]))),
     ];
-    let scenario = Scenario::new("slices_refused", "EndpointSlices the server does not take");
+    let scenario = Scenario::new("slices_refused", "EndpointSlices that the server refuses");
     let scenario = cases
         .into_iter()
         .fold(scenario, |scenario, (label, body)| scenario.post(label, &at(SLICES, "?dryRun=All"), body));
@@ -102,7 +102,7 @@ fn endpoints() -> Scenario {
     let one = at(ENDPOINTS, "web");
     let subset = |ip: &str| json!([{"addresses": [{"ip": ip, "targetRef": {"kind": "Pod", "name": "web-1", "uid": "u"}}], "ports": [{"port": 8080}]}]);
     let full = |ip: &str| json!({"metadata": {"name": "web", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}}, "subsets": subset(ip)});
-    Scenario::new("endpoints", "the older Endpoints")
+    Scenario::new("endpoints", "the older Endpoints API")
         .put("put_new", &one, full("10.88.1.9"))
         .put("put", &one, answer("put_new").with("/subsets", subset("10.88.1.10")))
         .put("put_stale", &one, answer("put_new"))

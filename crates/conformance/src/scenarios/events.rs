@@ -1,4 +1,4 @@
-//! Events: two APIs over the same objects.
+//! Events: two APIs for the same objects.
 
 use super::at;
 use crate::script::{Scenario, answer};
@@ -29,7 +29,7 @@ fn old_event(name: &str) -> Value {
 
 fn events() -> Scenario {
     let series = json!({"series": {"count": 2, "lastObservedTime": "2020-01-02T03:05:05.000006Z"}});
-    Scenario::new("events", "Events made in one API and read in the other")
+    Scenario::new("events", "Events that are created in one API and read in the other")
         .post("make_new", NEW, new_event("a"))
         .get("read_as_old", &at(OLD, "a"))
         .post("make_old", OLD, old_event("b"))
@@ -90,7 +90,7 @@ fn refused() -> Scenario {
         ),
         ("deprecated_count", changed("deprecatedCount", json!(2))),
     ];
-    let scenario = Scenario::new("events_refused", "Events the newer API does not take");
+    let scenario = Scenario::new("events_refused", "Events that the newer API refuses");
     let scenario = cases
         .into_iter()
         .fold(scenario, |scenario, (label, body)| scenario.post(label, &at(NEW, "?dryRun=All"), body));

@@ -1,4 +1,4 @@
-//! Leases: who may write over what. The seat rests on this.
+//! Leases: which writes the server accepts. The seat depends on these rules.
 
 use super::{LEASES, at, lease};
 use crate::script::{Scenario, answer};
@@ -10,7 +10,7 @@ pub(super) fn all() -> Vec<Scenario> {
 
 fn versions() -> Scenario {
     let one = at(LEASES, "a");
-    Scenario::new("lease_versions", "a PUT over another version, UID, name or namespace")
+    Scenario::new("lease_versions", "a PUT with another version, UID, name or namespace")
         .post("make", LEASES, lease("a", "one"))
         .get("get", &one)
         .put("put", &one, answer("make").with("/spec/holderIdentity", "two"))
@@ -51,7 +51,7 @@ fn deletion() -> Scenario {
 
 fn over_deleted() -> Scenario {
     let one = at(LEASES, "a");
-    Scenario::new("lease_over_deleted", "a PUT over a Lease that was deleted makes it anew")
+    Scenario::new("lease_over_deleted", "a PUT creates a Lease that was deleted")
         .post("make", LEASES, lease("a", "one"))
         .delete("delete", &one)
         .put("put_with_uid", &one, answer("make"))
@@ -68,7 +68,7 @@ fn fields() -> Scenario {
         "acquireTime": "2020-01-02T03:04:05.123456Z", "renewTime": "2020-01-02T03:04:05.000000Z",
     });
     let one = at(LEASES, "a");
-    Scenario::new("lease_fields", "what a Lease holds comes back as it was sent")
+    Scenario::new("lease_fields", "the fields of a Lease are stored as they were sent")
         .post("make", LEASES, json!({"metadata": {"name": "a", "labels": {"x": "y"}, "annotations": {"hotstandby.dev/term": "7"}}, "spec": spec}))
         .merge("release", &one, json!({"spec": {"holderIdentity": null, "renewTime": "2020-01-02T03:04:06.123456Z"}}))
         .merge("empty_holder", &one, json!({"spec": {"holderIdentity": ""}}))
@@ -82,7 +82,7 @@ fn fields() -> Scenario {
 
 fn refused() -> Scenario {
     let odd = |spec: Value| json!({"metadata": {"name": "a"}, "spec": spec});
-    Scenario::new("lease_refused", "Leases the server does not take")
+    Scenario::new("lease_refused", "Leases that the server refuses")
         .post("no_duration", LEASES, odd(json!({"holderIdentity": "x", "leaseDurationSeconds": 0})))
         .post("negative", LEASES, odd(json!({"leaseDurationSeconds": -1, "leaseTransitions": -1})))
         .post("text_for_number", LEASES, odd(json!({"leaseDurationSeconds": "15"})))

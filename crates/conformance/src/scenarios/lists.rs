@@ -1,4 +1,4 @@
-//! Lists: pages, versions, selectors.
+//! Lists: pages, versions, selectors and metadata alone.
 
 use super::{CONFIG_MAPS, LEASES, PODS, at, config_map, lease, pod};
 use crate::script::{Body, Call, Scenario};
@@ -33,27 +33,30 @@ fn pages() -> Scenario {
 fn versions() -> Scenario {
     let list = |query: &str| at(LEASES, query);
     let first = "resourceVersion={make_a:/metadata/resourceVersion}";
-    Scenario::new("list_versions", "a list as it is, at least as new as, or exactly as it was")
-        .post("make_a", LEASES, lease("a", "x"))
-        .post("make_b", LEASES, lease("b", "x"))
-        .merge("change_a", &at(LEASES, "a"), json!({"spec": {"holderIdentity": "y"}}))
-        .get("newest", LEASES)
-        .get("any", &list("?resourceVersion=0"))
-        .get("any_not_older", &list("?resourceVersion=0&resourceVersionMatch=NotOlderThan"))
-        .get("not_older", &list(&format!("?{first}&resourceVersionMatch=NotOlderThan")))
-        .get("unsaid", &list(&format!("?{first}")))
-        .get("exact", &list(&format!("?{first}&resourceVersionMatch=Exact")))
-        .get("exact_by_limit", &list(&format!("?{first}&limit=1")))
-        .get("exact_any", &list("?resourceVersion=0&resourceVersionMatch=Exact"))
-        .get("match_alone", &list("?resourceVersionMatch=Exact"))
-        .get("odd_match", &list(&format!("?{first}&resourceVersionMatch=Roughly")))
-        .get("odd_version", &list("?resourceVersion=abc"))
-        .get("future", &list("?resourceVersion=9999999999999&resourceVersionMatch=NotOlderThan"))
-        .get("future_exact", &list("?resourceVersion=9999999999999&resourceVersionMatch=Exact"))
-        .get("initial_events", &list("?sendInitialEvents=true&resourceVersionMatch=NotOlderThan"))
-        .get("one_any", &at(LEASES, "a?resourceVersion=0"))
-        .get("one_not_older", &at(LEASES, &format!("a?{first}")))
-        .get("one_future", &at(LEASES, "a?resourceVersion=9999999999999"))
+    Scenario::new(
+        "list_versions",
+        "the newest list, a list not older than a version, and the list at exactly a version",
+    )
+    .post("make_a", LEASES, lease("a", "x"))
+    .post("make_b", LEASES, lease("b", "x"))
+    .merge("change_a", &at(LEASES, "a"), json!({"spec": {"holderIdentity": "y"}}))
+    .get("newest", LEASES)
+    .get("any", &list("?resourceVersion=0"))
+    .get("any_not_older", &list("?resourceVersion=0&resourceVersionMatch=NotOlderThan"))
+    .get("not_older", &list(&format!("?{first}&resourceVersionMatch=NotOlderThan")))
+    .get("unsaid", &list(&format!("?{first}")))
+    .get("exact", &list(&format!("?{first}&resourceVersionMatch=Exact")))
+    .get("exact_by_limit", &list(&format!("?{first}&limit=1")))
+    .get("exact_any", &list("?resourceVersion=0&resourceVersionMatch=Exact"))
+    .get("match_alone", &list("?resourceVersionMatch=Exact"))
+    .get("odd_match", &list(&format!("?{first}&resourceVersionMatch=Roughly")))
+    .get("odd_version", &list("?resourceVersion=abc"))
+    .get("future", &list("?resourceVersion=9999999999999&resourceVersionMatch=NotOlderThan"))
+    .get("future_exact", &list("?resourceVersion=9999999999999&resourceVersionMatch=Exact"))
+    .get("initial_events", &list("?sendInitialEvents=true&resourceVersionMatch=NotOlderThan"))
+    .get("one_any", &at(LEASES, "a?resourceVersion=0"))
+    .get("one_not_older", &at(LEASES, &format!("a?{first}")))
+    .get("one_future", &at(LEASES, "a?resourceVersion=9999999999999"))
 }
 
 fn label_selectors() -> Scenario {
@@ -61,7 +64,7 @@ fn label_selectors() -> Scenario {
         |name: &str, tier: &str| json!({"metadata": {"name": name, "labels": {"of": "suite", "tier": tier}}});
     let by = |selector: &str| at(CONFIG_MAPS, &format!("?labelSelector=of%3Dsuite{selector}"));
     let odd = |selector: &str| at(CONFIG_MAPS, &format!("?labelSelector={selector}"));
-    Scenario::new("label_selectors", "labels that select, and how they are refused")
+    Scenario::new("label_selectors", "label selectors, and selectors that the server refuses")
         .post("make_a", CONFIG_MAPS, labelled("a", "front"))
         .post("make_b", CONFIG_MAPS, labelled("b", "back"))
         .post("make_c", CONFIG_MAPS, config_map("c"))
@@ -82,7 +85,7 @@ fn label_selectors() -> Scenario {
 
 fn field_selectors() -> Scenario {
     let by = |selector: &str| at(PODS, &format!("?fieldSelector={selector}"));
-    Scenario::new("field_selectors", "fields that select, and how they are refused")
+    Scenario::new("field_selectors", "field selectors, and selectors that the server refuses")
         .post("make_a", PODS, pod("a"))
         .post("make_b", PODS, super::waiting_pod("b"))
         .get("name", &by("metadata.name%3Da"))
@@ -100,7 +103,7 @@ fn partial() -> Scenario {
     const ONE: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
     const LIST: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
     let get = |path: &str, accept: &'static str| Call::new(Method::GET, path, Body::None).accepting(accept);
-    Scenario::new("partial_metadata", "metadata alone")
+    Scenario::new("partial_metadata", "objects of which only the metadata is requested")
         .post("make_a", LEASES, lease("a", "x"))
         .call("one", get(&at(LEASES, "a"), ONE))
         .call("list", get(LEASES, LIST))

@@ -1,7 +1,8 @@
-//! The scenarios, one file for each thing the product and its users rely on.
+//! The scenarios, one file for each part of the API that the product and its users rely on.
 //!
-//! On a real cluster other programs are about. So no scenario makes what they would touch: pods are on a node nobody
-//! has or wait for a scheduler nobody runs, workloads are dry runs, Services have no selector.
+//! Controllers, schedulers and kubelets run in a real cluster. No scenario creates an object that they would change: pods
+//! are on a node that does not exist or wait for a scheduler that does not exist, workloads are dry runs, and Services
+//! have no selector.
 
 mod apply;
 mod create;
@@ -22,10 +23,12 @@ mod tables;
 mod watches;
 mod workloads;
 
+pub use rights::USER_WITHOUT_RIGHTS;
+
 use super::script::Scenario;
 use serde_json::{Value, json};
 
-/// All scenarios, in the order they are played.
+/// Returns all scenarios in the order in which they are played.
 pub fn suite() -> Vec<Scenario> {
     [
         leases::all(),
@@ -58,7 +61,7 @@ const ENDPOINTS: &str = "/api/v1/namespaces/{ns}/endpoints";
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/{ns}/endpointslices";
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
-/// A path below another, with what follows it.
+/// Returns a path that continues another one with a name or a query.
 fn at(path: &str, rest: &str) -> String {
     if rest.starts_with('?') { format!("{path}{rest}") } else { format!("{path}/{rest}") }
 }
@@ -67,12 +70,12 @@ fn lease(name: &str, holder: &str) -> Value {
     json!({"metadata": {"name": name}, "spec": {"holderIdentity": holder, "leaseDurationSeconds": 15}})
 }
 
-/// In every namespace of a cluster there are others; these can be told apart by their label.
+/// Returns a `ConfigMap`. Its label distinguishes it from those that a cluster creates in every namespace.
 fn config_map(name: &str) -> Value {
     json!({"metadata": {"name": name, "labels": {"of": "suite"}}, "data": {"a": "1"}})
 }
 
-/// A pod on a node nobody has, so that no kubelet touches it.
+/// Returns a pod on a node that does not exist, so that no kubelet changes it.
 fn pod(name: &str) -> Value {
     json!({
         "metadata": {"name": name, "labels": {"app": "web"}},
@@ -83,7 +86,7 @@ fn pod(name: &str) -> Value {
     })
 }
 
-/// A pod that waits for a scheduler nobody runs.
+/// Returns a pod that waits for a scheduler that does not exist.
 fn waiting_pod(name: &str) -> Value {
     json!({
         "metadata": {"name": name, "labels": {"app": "web"}},
@@ -94,7 +97,7 @@ fn waiting_pod(name: &str) -> Value {
     })
 }
 
-/// A Service without selector.
+/// Returns a Service without a selector.
 fn service(name: &str) -> Value {
     json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}})
 }
@@ -106,7 +109,7 @@ fn slice(name: &str, address: &str) -> Value {
     })
 }
 
-/// A copy with another value at a pointer whose parent is there.
+/// Returns a copy with another value at a pointer. The parent of the value must exist.
 fn with(object: &Value, pointer: &str, value: impl Into<Value>) -> Value {
     let mut object = object.clone();
     if let Some((parent, key)) = pointer.rsplit_once('/')
@@ -128,7 +131,7 @@ mod tests {
         let names: BTreeSet<&str> = suite.iter().map(|scenario| scenario.name).collect();
         assert_eq!(names.len(), suite.len());
         for scenario in &suite {
-            // `conf-NAME-RUN` is a namespace.
+            // `conf-NAME-RUN` must be a valid name of a namespace.
             assert!(scenario.name.len() <= 40, "{}", scenario.name);
             let labels: BTreeSet<&str> = scenario.steps.iter().map(|step| step.label.as_str()).collect();
             assert_eq!(labels.len(), scenario.steps.len(), "{}", scenario.name);

@@ -93,7 +93,7 @@ fn strategic() -> Scenario {
 fn odd() -> Scenario {
     let one = at(LEASES, "a");
     let patch = |media: &'static str, body: Body| Call::new(Method::PATCH, &one, body).typed(media);
-    Scenario::new("patch_odd", "patches nobody understands")
+    Scenario::new("patch_odd", "patches that the server does not understand")
         .post("make", LEASES, super::lease("a", "x"))
         .call("no_type", patch("application/json", Body::Json(json!({}))))
         .call("odd_type", patch("application/paint+json", Body::Json(json!({}))))

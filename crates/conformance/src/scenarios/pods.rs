@@ -1,4 +1,4 @@
-//! Pods: what they are filled up with, what of them may change, bindings and evictions.
+//! Pods: their defaults, which fields may change, bindings and evictions.
 
 use super::{PODS, at, pod, waiting_pod, with};
 use crate::script::{Scenario, answer};
@@ -29,7 +29,7 @@ fn defaults() -> Scenario {
         &["spec", "volumes"],
         json!([{"name": "v", "emptyDir": {}}, {"name": "m", "configMap": {"name": "m"}}]),
     );
-    Scenario::new("pod_defaults", "what a pod is filled up with")
+    Scenario::new("pod_defaults", "the defaults of a pod")
         .post("bound", PODS, pod("a"))
         .post("waiting", PODS, waiting_pod("b"))
         .post("latest", &at(PODS, "?dryRun=All"), with(&pod("d"), "/spec/containers", json!([{"name": "a", "image": "x:latest"}, {"name": "b", "image": "x"}])))
@@ -42,7 +42,7 @@ fn defaults() -> Scenario {
 
 fn updates() -> Scenario {
     let one = at(PODS, "a");
-    Scenario::new("pod_updates", "of a pod's spec only little may change")
+    Scenario::new("pod_updates", "only a few fields of a pod's spec may change")
         .post("make", PODS, pod("a"))
         .strategic("image", &one, json!({"spec": {"containers": [{"name": "a", "image": "x:2"}]}}))
         .merge("node", &one, json!({"spec": {"nodeName": "other"}}))
@@ -59,7 +59,7 @@ fn updates() -> Scenario {
 fn refused() -> Scenario {
     let post = at(PODS, "?dryRun=All");
     let containers = |list: Value| with(&pod("a"), "/spec/containers", list);
-    Scenario::new("pod_refused", "pods the server does not take")
+    Scenario::new("pod_refused", "pods that the server refuses")
         .post("no_containers", &post, containers(json!([])))
         .post("no_spec", &post, json!({"metadata": {"name": "a"}}))
         .post("no_name_no_image", &post, containers(json!([{}])))
@@ -91,7 +91,7 @@ fn refused() -> Scenario {
 
 fn bindings() -> Scenario {
     let bind = |node: &str| json!({"metadata": {"name": "a"}, "target": {"kind": "Node", "name": node}});
-    Scenario::new("pod_binding", "a pod gets its node")
+    Scenario::new("pod_binding", "a pod is bound to a node")
         .post("make", PODS, waiting_pod("a"))
         .post("no_node", &at(PODS, "a/binding"), bind(""))
         .post("bind", &at(PODS, "a/binding"), bind("nowhere"))
@@ -112,7 +112,7 @@ fn evictions() -> Scenario {
         }
         body
     };
-    Scenario::new("pod_eviction", "evictions, as a drain asks for them")
+    Scenario::new("pod_eviction", "evictions, as a drain requests them")
         .post("make", PODS, pod("a"))
         .post("make_waiting", PODS, waiting_pod("b"))
         .post("dry_run", &at(PODS, "a/eviction"), evict("a", json!({"dryRun": ["All"]})))

@@ -1,4 +1,4 @@
-//! The product's own kind, in a group of the suite's own so that an installed one is left alone.
+//! The product's own kind. Its API group is renamed for the suite, so that an installed CRD is not touched.
 
 use super::{CRDS, at, with};
 use crate::script::Scenario;
@@ -12,7 +12,7 @@ pub(super) fn all() -> Vec<Scenario> {
     vec![groups(), refused()]
 }
 
-/// The CRD as it is installed, but for its group.
+/// Returns the CRD of the product with another API group.
 fn crd() -> Value {
     let installed: Value = serde_norway::from_str(INSTALLED).unwrap_or_default();
     let renamed = with(&installed, "/spec/group", "product.conformance.hotstandby.dev");
@@ -44,7 +44,7 @@ fn groups() -> Scenario {
         "conditions": [{"type": "Ready", "status": "True", "reason": "Served", "message": "", "lastTransitionTime": "2020-01-02T03:04:05Z", "observedGeneration": 1}],
         "members": [{"name": "web-1", "role": "active", "verdict": "healthy"}],
     });
-    with_groups("product_group", "an ActiveStandby from its making to its end")
+    with_groups("product_group", "an ActiveStandby from its creation to its deletion")
         .post("make", GROUPS, group("web", &json!({})))
         .table("table_before", GROUPS)
         .merge("annotate", &one, json!({"metadata": {"annotations": {"hotstandby.dev/switchover": "term=7,to=web-1"}}}))
@@ -95,7 +95,7 @@ fn refused() -> Scenario {
         ("paused_text", json!({"paused": "yes"})),
         ("selector_missing", json!({"selector": null})),
     ];
-    let scenario = with_groups("product_refused", "groups that are refused, and in which words");
+    let scenario = with_groups("product_refused", "groups that are refused, and the texts of the errors");
     let scenario = cases.into_iter().fold(scenario, |scenario, (label, spec)| {
         scenario.post(label, &at(GROUPS, "?dryRun=All"), group("web", &spec))
     });

@@ -1,4 +1,4 @@
-//! Services, without selector unless in a dry run.
+//! Services. They have no selector, except in dry runs.
 
 use super::{SERVICES, at, service, with};
 use crate::script::{Scenario, answer};
@@ -14,7 +14,7 @@ fn of(name: &str, spec: &Value) -> Value {
 
 fn services() -> Scenario {
     let one = at(SERVICES, "web");
-    Scenario::new("services", "what a Service is filled up with, and keeps")
+    Scenario::new("services", "the defaults of a Service, and the fields that an update keeps")
         .post("make", SERVICES, service("web"))
         .put("put_blind", &one, with(&service("web"), "/metadata/labels", json!({"a": "b"})))
         .put("put", &one, answer("put_blind").with("/spec/ports/0/targetPort", "http"))
@@ -59,7 +59,7 @@ fn refused() -> Scenario {
         ("dotted_name", of("a.b", &json!({"ports": [{"port": 80}]}))),
         ("odd_selector", of("a", &json!({"ports": [{"port": 80}], "selector": {"a b": "c"}}))),
     ];
-    let scenario = Scenario::new("services_refused", "Services the server does not take");
+    let scenario = Scenario::new("services_refused", "Services that the server refuses");
     cases
         .into_iter()
         .fold(scenario, |scenario, (label, body)| scenario.post(label, &at(SERVICES, "?dryRun=All"), body))

@@ -1,4 +1,4 @@
-//! Status and the rest are written apart.
+//! The status subresource: the status and the rest of an object are written separately.
 
 use super::{PODS, SERVICES, at, pod, service};
 use crate::script::{Scenario, answer};
@@ -11,7 +11,7 @@ pub(super) fn all() -> Vec<Scenario> {
 fn of_pods() -> Scenario {
     let (one, status) = (at(PODS, "a"), at(PODS, "a/status"));
     let ready = json!([{"type": "Ready", "status": "True", "lastTransitionTime": "2020-01-02T03:04:05Z"}]);
-    Scenario::new("status_of_pods", "what /status takes, and what it leaves")
+    Scenario::new("status_of_pods", "which fields a write to /status changes")
         .post("make", PODS, pod("a"))
         .get("get", &status)
         .put("status_of_main", &one, answer("make").with("/status/phase", "Running").with("/metadata/labels/x", "y"))
@@ -36,7 +36,7 @@ fn of_pods() -> Scenario {
 
 fn of_services() -> Scenario {
     let status = at(SERVICES, "web/status");
-    Scenario::new("status_of_services", "a Service's status")
+    Scenario::new("status_of_services", "the status of a Service")
         .post("make", SERVICES, service("web"))
         .merge("status", &status, json!({"status": {"conditions": [{"type": "example.com/x", "status": "True", "reason": "Because", "message": "", "lastTransitionTime": "2020-01-02T03:04:05Z"}]}, "spec": {"sessionAffinity": "ClientIP"}}))
         .merge("main", &at(SERVICES, "web"), json!({"status": {"conditions": []}, "metadata": {"annotations": {"a": "b"}}}))

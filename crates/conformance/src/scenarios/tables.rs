@@ -1,4 +1,4 @@
-//! Tables: what `kubectl get` prints.
+//! Tables, which `kubectl get` prints.
 
 use super::{
     CONFIG_MAPS, ENDPOINTS, LEASES, PODS, SERVICES, SLICES, at, config_map, lease, pod, service, slice,
@@ -17,7 +17,7 @@ fn statuses(state: &Value, ready: bool) -> Value {
 
 fn pods() -> Scenario {
     let status = |name: &str| at(PODS, &format!("{name}/status"));
-    Scenario::new("table_pods", "pods as they are printed")
+    Scenario::new("table_pods", "pods as kubectl prints them")
         .post("make_a", PODS, pod("a"))
         .post("make_b", PODS, pod("b"))
         .post("make_c", PODS, pod("c"))
@@ -39,7 +39,7 @@ fn pods() -> Scenario {
 }
 
 fn others() -> Scenario {
-    Scenario::new("table_others", "other kinds as they are printed")
+    Scenario::new("table_others", "other kinds as kubectl prints them")
         .post("make_lease", LEASES, lease("a", "web-1"))
         .post("make_free_lease", LEASES, json!({"metadata": {"name": "b"}}))
         .post("make_slice", SLICES, slice("a", "10.88.1.9"))
@@ -64,7 +64,7 @@ fn others() -> Scenario {
 }
 
 fn watched() -> Scenario {
-    Scenario::new("table_watched", "a watch of Tables: columns once, then rows")
+    Scenario::new("table_watched", "a watch of Tables: the columns come once, then only rows")
         .post("make_a", LEASES, lease("a", "one"))
         .watch_table("watch", &at(LEASES, "?watch=1&resourceVersion={make_a:/metadata/resourceVersion}"))
         .post("make_b", LEASES, lease("b", "two"))

@@ -1,4 +1,4 @@
-//! Watches: where they begin, what they show, how they end.
+//! Watches: where they begin, which events they send, and how they end.
 
 use super::{CONFIG_MAPS, LEASES, PODS, at, config_map, lease, pod};
 use crate::script::{Scenario, Until, answer};
@@ -10,7 +10,7 @@ pub(super) fn all() -> Vec<Scenario> {
 
 fn from_version() -> Scenario {
     let one = at(LEASES, "a");
-    Scenario::new("watch_from_version", "all that came after a version, and nothing twice")
+    Scenario::new("watch_from_version", "every event after a version, each exactly once")
         .post("make_a", LEASES, lease("a", "one"))
         .watch("watch", &at(LEASES, "?watch=1&resourceVersion={make_a:/metadata/resourceVersion}"))
         .watch("watch_old_path", "/apis/coordination.k8s.io/v1/watch/namespaces/{ns}/leases?resourceVersion={make_a:/metadata/resourceVersion}")
@@ -27,7 +27,7 @@ fn from_version() -> Scenario {
 }
 
 fn from_zero() -> Scenario {
-    Scenario::new("watch_from_now", "without a version, or from 0: what is there first")
+    Scenario::new("watch_from_now", "a watch without a version, or from 0, begins with the existing objects")
         .post("make_b", LEASES, lease("b", "one"))
         .post("make_a", LEASES, lease("a", "one"))
         .get("list", LEASES)
@@ -41,7 +41,7 @@ fn from_zero() -> Scenario {
 fn selected() -> Scenario {
     let labels = |app: &str| json!({"metadata": {"labels": {"app": app}}});
     let one = at(CONFIG_MAPS, "a");
-    Scenario::new("watch_selected", "an object that begins and ceases to match")
+    Scenario::new("watch_selected", "an object that begins to match a selector and ceases to match it")
         .post("make_first", CONFIG_MAPS, config_map("first"))
         .watch(
             "watch",
@@ -62,7 +62,7 @@ fn selected() -> Scenario {
 }
 
 fn by_field() -> Scenario {
-    Scenario::new("watch_one", "one object by name, pods by node")
+    Scenario::new("watch_one", "a watch of one object by name, and of pods by node")
         .post("make_a", PODS, pod("a"))
         .watch("by_name", &at(PODS, "?watch=1&fieldSelector=metadata.name%3Da&resourceVersion={make_a:/metadata/resourceVersion}"))
         .watch("by_node", &at(PODS, "?watch=1&fieldSelector=spec.nodeName%3Dnowhere&resourceVersion={make_a:/metadata/resourceVersion}"))
@@ -77,7 +77,7 @@ fn by_field() -> Scenario {
 
 fn streamed() -> Scenario {
     let streamed = "?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
-    Scenario::new("watch_streamed_list", "a list as a watch, and the bookmark that ends it")
+    Scenario::new("watch_streamed_list", "a list in the form of a watch, and the bookmark that ends it")
         .post("make_b", LEASES, lease("b", "one"))
         .post("make_a", LEASES, lease("a", "one"))
         .get("list", LEASES)
@@ -116,7 +116,7 @@ fn streamed() -> Scenario {
 }
 
 fn bookmarks() -> Scenario {
-    Scenario::new("watch_ends", "a bookmark shortly before the end if there is news, and the end")
+    Scenario::new("watch_ends", "a bookmark shortly before the end if there were changes, and the end")
         .post("make_a", LEASES, lease("a", "one"))
         .watch("watch", &at(LEASES, "?watch=1&allowWatchBookmarks=true&timeoutSeconds=5&labelSelector=none%3Dsuch&resourceVersion={make_a:/metadata/resourceVersion}"))
         .post("make_b", LEASES, lease("b", "one"))
@@ -127,7 +127,7 @@ fn bookmarks() -> Scenario {
 
 fn refused() -> Scenario {
     let watch = |query: &str| at(LEASES, &format!("?watch=1&{query}"));
-    Scenario::new("watch_refused", "what a watch may not ask")
+    Scenario::new("watch_refused", "watches that the server refuses")
         .watch("initial_alone", &watch("sendInitialEvents=true"))
         .watch("match_alone", &watch("resourceVersionMatch=NotOlderThan"))
         .watch("initial_exact", &watch("sendInitialEvents=true&resourceVersionMatch=Exact&resourceVersion=5"))

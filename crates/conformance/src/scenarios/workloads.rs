@@ -1,4 +1,4 @@
-//! Workloads, as dry runs: their controllers would not let them rest.
+//! Workloads. All writes are dry runs, because the controllers of a cluster would change stored workloads.
 
 use super::at;
 use crate::script::Scenario;
@@ -8,7 +8,7 @@ pub(super) fn all() -> Vec<Scenario> {
     let of = |plural: &str| format!("/apis/apps/v1/namespaces/{{ns}}/{plural}?dryRun=All");
     let (deployments, sets, stateful) = (of("deployments"), of("replicasets"), of("statefulsets"));
     vec![
-        Scenario::new("workloads", "what workloads are filled up with, and how they are refused")
+        Scenario::new("workloads", "the defaults of workloads, and workloads that the server refuses")
             .post("deployment", &deployments, workload(&json!({"replicas": 3})))
             .post("deployment_recreated", &deployments, workload(&json!({"strategy": {"type": "Recreate"}})))
             .post("deployment_without_selector", &deployments, workload(&json!({"selector": null})))

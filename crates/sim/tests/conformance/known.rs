@@ -1,22 +1,22 @@
-//! Where the model answers otherwise than the real server, and why that stays so.
+//! The answers of the model that differ from those of a real server, and why that is accepted.
 
 use hotstandby_conformance::KnownDifference;
 
-/// The error's text, and nothing else.
+/// The text of an error, and nothing else.
 const TEXT: &[&str] = &["/message"];
-/// The error's text, also where it stands as a cause.
+/// The text of an error, and the texts of its causes.
 const TEXTS: &[&str] = &["/message", "/details/causes"];
 /// The whole answer.
 const ALL: &[&str] = &[""];
 
-const GO_TEXT: &str = "names Go types or repeats what Go's decoder says; code and reason are the same";
-const GO_OBJECT: &str = "repeats an object in the order of its Go fields; code and reason are the same";
+const GO_TEXT: &str = "names Go types or contains the text of Go's decoder; code and reason are the same";
+const GO_OBJECT: &str =
+    "contains an object whose fields are in the order of the Go type; code and reason are the same";
 const DIFF: &str =
     "ends with a line-by-line comparison of Go structs; code, reason and the first line are the same";
-const RULES: &str =
-    "the model's CEL is small: it does not check rules against the schema, and has words of its own";
+const RULES: &str = "the model has only a part of CEL: it does not check rules against the schema, and its errors have other texts";
 const CRDS: &str = "the product's CRD is checked by a real server in every end-to-end test";
-const SERDE: &str = "of a field given twice serde_json keeps the last, and tells nobody";
+const SERDE: &str = "if a field occurs twice, serde_json keeps the last value and reports nothing";
 
 const fn known(
     scenario: &'static str,
@@ -28,7 +28,8 @@ const fn known(
     KnownDifference { scenario, step, at, what, why }
 }
 
-/// All known differences. A difference that is not here fails `cargo test`; so does a line here that is none any more.
+/// All known differences. `cargo test` fails for a difference that is not in this list, and for a line of this list that
+/// is no longer a difference.
 #[rustfmt::skip]
 pub(crate) const KNOWN: &[KnownDifference] = &[
     known("lease_fields", "no_fraction", TEXTS, "the patched object in the text", GO_OBJECT),
@@ -39,15 +40,15 @@ pub(crate) const KNOWN: &[KnownDifference] = &[
     known("lease_refused", "list_for_map", TEXT, "the text of a decoding error", GO_TEXT),
     known("lease_refused", "odd_time", TEXT, "the text of a decoding error", GO_TEXT),
     known("lease_refused", "large_number", TEXT, "the text of a decoding error", GO_TEXT),
-    known("lease_refused", "preferred_holder", &["/metadata/managedFields"], "who sent a field behind a closed gate is noted as owner of nothing", "nobody sends it: the gate is closed by default"),
-    known("lease_refused", "strategy", &["/metadata/managedFields"], "who sent a field behind a closed gate is noted as owner of nothing", "nobody sends it: the gate is closed by default"),
+    known("lease_refused", "preferred_holder", &["/metadata/managedFields"], "the client that sent a field behind a disabled feature gate is recorded as the manager of no fields", "no client sends it, because the feature gate is disabled by default"),
+    known("lease_refused", "strategy", &["/metadata/managedFields"], "the client that sent a field behind a disabled feature gate is recorded as the manager of no fields", "no client sends it, because the feature gate is disabled by default"),
     known("field_validation", "merge_strict", TEXTS, "the patched object in the text", GO_OBJECT),
     known("field_validation", "json_strict", TEXTS, "the patched object in the text", GO_OBJECT),
-    known("field_validation", "twice_strict", ALL, "a field given twice is refused; the model takes it", SERDE),
-    known("field_validation", "twice", ALL, "a field given twice is warned of; in the model the step before made the object", SERDE),
+    known("field_validation", "twice_strict", ALL, "a field that occurs twice is refused; the model accepts it", SERDE),
+    known("field_validation", "twice", ALL, "a warning about a field that occurs twice; in the model the object exists, because it accepted the step before", SERDE),
     known("bodies", "other_kind", TEXT, "the text about a kind of another group", GO_TEXT),
     known("bodies", "protobuf", ALL, "201; the model answers 415", "the model reads protobuf only where kubectl sends it to drain and to ask for rights"),
-    known("bodies", "wants_yaml", ALL, "an answer in YAML; the model answers 406", "no client we know asks for it"),
+    known("bodies", "wants_yaml", ALL, "an answer in YAML; the model answers 406", "no client that we know of requests it"),
     known("metadata", "number_as_label", TEXT, "the text of a decoding error", GO_TEXT),
     known("metadata", "two_controllers", TEXTS, "the owners in the text", GO_OBJECT),
     known("patch_json", "wrong_type", TEXTS, "the patched object in the text", GO_OBJECT),
@@ -58,16 +59,16 @@ pub(crate) const KNOWN: &[KnownDifference] = &[
     known("pod_updates", "node", TEXTS, "the text's second part", DIFF),
     known("pod_updates", "grace", TEXTS, "the text's second part", DIFF),
     known("pod_updates", "env", TEXTS, "the text's second part", DIFF),
-    known("pod_updates", "unconditional", TEXTS, "one more cause: removing the deadline is an edit of the spec, too", DIFF),
-    known("pod_refused", "odd_quantity", ALL, "400; the model takes any text as a quantity", "nothing in the model counts resources"),
-    known("custom_shapes", "other_version", &["notes"], "a warning of a field unknown to a version that is not served", "the object is refused all the same"),
-    known("custom_status", "invalid", &["/details/causes"], "the field in the text lacks its first part", "a quirk of how the status alone is validated; code, reason and field are the same"),
-    known("custom_status", "apply", &["/metadata/managedFields"], "who wrote the status is noted as owner of labels that were not stored", "a quirk without effect: there is nothing to own"),
+    known("pod_updates", "unconditional", TEXTS, "one more cause: removing the deadline also changes the spec", DIFF),
+    known("pod_refused", "odd_quantity", ALL, "400; the model accepts any string as a quantity", "nothing in the model counts resources"),
+    known("custom_shapes", "other_version", &["notes"], "a warning about a field that is unknown in a version which is not served", "the object is refused in both cases"),
+    known("custom_status", "invalid", &["/details/causes"], "the field in the text lacks its first part", "this comes from how the server validates the status alone; code, reason and field are the same"),
+    known("custom_status", "apply", &["/metadata/managedFields"], "the client that wrote the status is recorded as the manager of labels that were not stored", "it has no effect, because these labels do not exist"),
     known("crd_refused", "no_versions", TEXTS, "a second cause about stored versions", CRDS),
     known("crd_refused", "no_storage", TEXTS, "the versions in the text", GO_OBJECT),
-    known("crd_refused", "odd_rule", ALL, "422 for a rule about a field that is not there; the model takes it", RULES),
+    known("crd_refused", "odd_rule", ALL, "422 for a rule about a field that does not exist; the model accepts it", RULES),
     known("crd_refused", "half_rule", TEXTS, "the text of a compilation error", RULES),
-    known("crd_refused", "no_boolean", ALL, "422 for a rule that is no condition; the model takes it", RULES),
-    known("crd_refused", "odd_default", ALL, "422 for a default its own schema refuses; the model takes it", CRDS),
+    known("crd_refused", "no_boolean", ALL, "422 for a rule that is not a condition; the model accepts it", RULES),
+    known("crd_refused", "odd_default", ALL, "422 for a default that its own schema refuses; the model accepts it", CRDS),
     known("events", "change_regarding", TEXTS, "the object in the text", GO_OBJECT),
 ];

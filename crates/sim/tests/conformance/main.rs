@@ -6,7 +6,9 @@
 mod known;
 
 use futures::FutureExt;
-use hotstandby_conformance::{Comparison, Recorded, Server, read_transcript, run, suite};
+use hotstandby_conformance::{
+    Comparison, Recorded, Server, USER_WITHOUT_RIGHTS, read_transcript, run, suite,
+};
 use hotstandby_sim::{ApiServer, Handle, ManualClock};
 use known::KNOWN;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ const START_MS: i64 = 1_767_225_600_000;
 /// Returns a model in the state of a cluster that has been running for a while.
 fn start_model() -> Server {
     let mut server = ApiServer::new(Arc::new(ManualClock::new(START_MS)), 7);
-    server.set_access(|question| question.user != "conformance-nobody", true);
+    server.set_access(|question| question.user != USER_WITHOUT_RIGHTS, true);
     server.compact(server.version());
     let handle = Handle::new(server);
     let (for_garbage, for_compaction) = (handle.clone(), handle.clone());
