@@ -8,9 +8,11 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(super) struct Args {
     /// Only tests whose name contains one of these.
     pub(super) filter: Vec<String>,
-    /// Show the tests' names and do nothing.
+    /// Print the tests' names and what each needs for itself alone, and do nothing.
     #[arg(long)]
     pub(super) list: bool,
+    #[command(flatten)]
+    pub(super) order: Order,
     /// Show what happened when, also for tests that pass.
     #[arg(long, short)]
     pub(super) verbose: bool,
@@ -28,12 +30,23 @@ pub(super) struct Args {
     pub(super) command: Option<Command>,
 }
 
+/// How many tests run at once.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Order {
+    /// Run all tests one after the other.
+    #[arg(long)]
+    pub(super) serial: bool,
+    /// How many tests that need nothing but their own namespace run side by side.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16), conflicts_with = "serial")]
+    pub(super) jobs: u8,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Show one failover: three pods, the active one is killed, and what happened when.
     Demo(Demo),
-    /// Compare a real API server with what was recorded of one, so with the model in crates/sim; the test
-    /// `modelled_api_server_is_wrong` does the same. Needs no hotstandby.
+    /// Compare a real API server with the transcripts in crates/conformance, to which `cargo test` also compares the model;
+    /// the test `modelled_api_server_is_wrong` does the same. Needs no hotstandby.
     Conformance(Conformance),
     /// Run a stand-in for one of the older controllers until Enter, and print what it does. Grant it its rights first:
     /// `kubectl apply -f crates/e2e/manifests/b/rights.yaml`.
@@ -67,7 +80,7 @@ pub(super) enum OldSystem {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Conformance {
-    /// Record its answers anew.
+    /// Replace the transcripts by its answers.
     #[arg(long)]
     pub(super) update: bool,
     /// Use a cluster that is up, and leave it up.

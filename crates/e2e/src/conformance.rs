@@ -1,4 +1,4 @@
-//! The conformance suite of `hotstandby-sim` on a real API server.
+//! The conformance suite of `hotstandby-conformance` on a real API server.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use futures::FutureExt as _;
-use hotstandby_sim::conformance::{self, Comparison, Recorded, Server};
+use hotstandby_conformance::{self as conformance, Comparison, Recorded, Server};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 

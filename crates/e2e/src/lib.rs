@@ -17,7 +17,7 @@ pub mod led;
 pub mod migration;
 pub mod objects;
 pub mod old;
-pub mod runner;
+mod runner;
 pub mod scene;
 mod timeline;
 pub mod trial;
@@ -34,7 +34,7 @@ use args::{Args, Command, OldSystem};
 use harness::{Env, Which};
 use hotstandby_testbed::progress::exit_code;
 use old::System;
-use runner::{Fear, Tally};
+use runner::{Fear, How, Plan};
 
 /// The whole program. [`hotstandby_testbed::reexec_entry`] must have been called before.
 pub fn main() -> ExitCode {
@@ -64,7 +64,7 @@ fn test(args: &Args) -> Result<ExitCode> {
     let chosen = choose(&args.filter)?;
     if args.list {
         for fear in &chosen {
-            println!("{}", fear.name);
+            println!("{:<56} {}", fear.name, fear.needs.name());
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -77,10 +77,12 @@ fn test(args: &Args) -> Result<ExitCode> {
     }
     let prepared = harness::prepare(&which)?;
     let runtime = runtime()?;
+    let plan = Plan::of(&chosen, args.order.serial);
+    let how = How { jobs: usize::from(args.order.jobs), verbose: args.verbose };
     let (tally, env) = runtime.block_on(async {
         let env = Env::install(prepared).await?;
-        env.set_runs_all(chosen.len() == fears::ALL.len());
-        anyhow::Ok((runner::run(&env, &chosen, args.verbose).await, env))
+        env.set_runs_all(plan.len() == fears::ALL.len());
+        anyhow::Ok((runner::run(&env, &plan, how).await, env))
     })?;
     if args.keep {
         println!("the cluster stays up until Enter, or the end of this program:");
@@ -89,13 +91,17 @@ fn test(args: &Args) -> Result<ExitCode> {
     }
     drop(env);
     drop(runtime);
-    let Tally { passed, failed } = tally;
-    println!("end-to-end tests: {:.0} s", start.elapsed().as_secs_f64());
-    // Once more at the end: whoever sees only the last lines sees what to look for.
+    print!("{}", tally.times());
+    println!(
+        "end-to-end tests: {:.0} s with building and starting the cluster",
+        start.elapsed().as_secs_f64()
+    );
+    let failed = tally.failed();
+    // Again at the end: a reader who sees only the last lines learns what to look for.
     for (name, why) in &failed {
         println!("FAIL {name}: {why}");
     }
-    println!("{passed} passed, {} failed", failed.len());
+    println!("{} passed, {} failed", tally.passed(), failed.len());
     Ok(ExitCode::from(u8::from(!failed.is_empty())))
 }
 

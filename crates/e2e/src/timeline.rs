@@ -31,7 +31,10 @@ pub(crate) async fn of(trial: &Trial, violations: &[Violation]) -> String {
     let _ = writeln!(text, "  {}", trial.group_text());
     let _ = writeln!(text, "  client: {}", summary(&trial.trace()));
     let since = trial.zero.elapsed();
-    for logs in [trial.env.logs(since).await, trial.env.logs_of_all(&trial.namespace, since).await] {
+    for logs in [
+        trial.env.logs_about(&trial.namespace, since).await,
+        trial.env.logs_of_all(&trial.namespace, since).await,
+    ] {
         for line in logs.lines() {
             let _ = writeln!(text, "  | {line}");
         }

@@ -150,8 +150,7 @@ impl Trial {
     /// The same for any Service, of whose pods this one is to answer.
     pub async fn start_client_of(&mut self, service: &str, active: &str, not_on: &[&str]) -> Result<()> {
         let target = self.address(service, 80).await?;
-        let node = self.env.cluster.nodes().into_iter().find(|node| !not_on.contains(&node.name().as_str()));
-        let node = node.context("no node is left for the client")?;
+        let node = self.env.node_for_client(not_on)?;
         let client = Client::start(Some(node.netns()), ClientConfig::new(target))?;
         until(PATIENT, &format!("the client on {} to be answered by {active}", node.name()), async || {
             let trace = client.snapshot();
@@ -289,6 +288,25 @@ impl Trial {
     /// A merge patch on an object of this namespace.
     pub async fn patch(&self, kind: Kind, name: &str, change: &Value) -> Result<Value> {
         self.env.objects.patch(kind, &self.namespace, name, change).await
+    }
+
+    /// Deletes a test's groups and then its namespace, and waits until its Services and slices have gone.
+    pub async fn remove_objects(&self) -> Result<()> {
+        let env = &self.env;
+        // The groups first: were the pods to go first, the seats would move from one terminating pod to the next.
+        let (groups, _) = env.objects.list(Kind::ActiveStandby, &self.namespace, "").await?;
+        for group in &groups {
+            env.objects.delete(Kind::ActiveStandby, &self.namespace, name_of(group)).await?;
+        }
+        env.objects.delete(Kind::Namespace, "", &self.namespace).await?;
+        // Changes of endpoints would delay the next test's own. The rest of the namespace may take its time.
+        until(Duration::from_secs(30), "the test's Services and slices to go", async || {
+            let (slices, _) = env.objects.list(Kind::EndpointSlice, &self.namespace, "").await?;
+            let (services, _) = env.objects.list(Kind::Service, &self.namespace, "").await?;
+            Ok((slices.is_empty() && services.is_empty()).then_some(()))
+        })
+        .await
+        .context("deleting the test's namespace")
     }
 
     /// Stops the client.

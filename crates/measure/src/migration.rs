@@ -13,7 +13,6 @@ use crate::runner::Series;
 use hotstandby_e2e::harness::{START_LIMIT, blocking};
 use hotstandby_e2e::migration::{A, B, D, Users};
 use hotstandby_e2e::old::{Old, System};
-use hotstandby_e2e::runner::tidy;
 use hotstandby_e2e::trial::{Active, PATIENT, Trial};
 use hotstandby_testbed::faults::Inflicted;
 use hotstandby_testbed::trace::Trace;
@@ -55,7 +54,8 @@ pub(crate) async fn run_series(migration: Migration, mut series: Series<'_>) -> 
         Err(error) => series.record(0, Outcome::from_result(Err(error)))?,
     }
     trial.end_client();
-    tidy(&trial).await
+    trial.env.heal().await?;
+    trial.remove_objects().await
 }
 
 /// Applies the users' manifest, and starts the controller in charge.

@@ -1,7 +1,7 @@
 //! The modelled API server, on which the simulations and the demo rest, is held to what a real one answered.
 
 use anyhow::{Result, ensure};
-use hotstandby_sim::conformance::Recorded;
+use hotstandby_conformance::Recorded;
 
 use crate::conformance;
 use crate::trial::Trial;
