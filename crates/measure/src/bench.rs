@@ -20,10 +20,10 @@ use hotstandby_testbed::faults::Inflicted;
 use hotstandby_testbed::trace::Trace;
 use hotstandby_testbed::wait::until;
 
-/// How long the client goes on after the first answer by another pod: kube-proxy's slot and some more, so that
-/// two pods that answer in turns are seen.
+/// How long the client continues after the first answer by another pod: kube-proxy's slot and some more, so that two
+/// pods that answer in turns are seen.
 const AFTERWARDS: Duration = Duration::from_millis(1_100);
-/// Between two looks at what is waited for: seldom, because looking takes CPU from what is measured.
+/// The time between two checks of a condition. It is long, because checks take CPU from what is measured.
 const LOOK: Duration = Duration::from_millis(80);
 
 /// What all trials share.
@@ -41,7 +41,7 @@ pub(crate) struct Bench {
 pub(crate) struct Attended<'g> {
     /// The group.
     pub(crate) group: &'g Group,
-    /// Who is active.
+    /// The active.
     pub(crate) active: Active,
     client: Client,
     node: String,
@@ -54,15 +54,15 @@ impl Bench {
         Ok(Arc::new(Self { env, hands, slots, pods: AtomicUsize::new(0) }))
     }
 
-    /// So many pods of the app more, or fewer.
+    /// Expects more pods of the app, or fewer.
     pub(crate) fn expect_pods(&self, change: isize) {
         let _before = self.pods.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |pods| {
             Some(pods.saturating_add_signed(change))
         });
     }
 
-    /// Waits until all pods of the app are ready and none comes or goes, and so for a moment: pods that start
-    /// take CPU from what is measured, and right after a power cut the API server tells what was true before.
+    /// Waits until all pods of the app have been ready for a moment and none is starting or terminating: pods that start
+    /// take CPU from what is measured, and shortly after a power cut the API server shows an earlier state.
     pub(crate) async fn wait_until_calm(&self, steady: Duration) -> Result<()> {
         let expected = self.pods.load(Ordering::Relaxed);
         let mut since: Option<Instant> = None;
@@ -77,7 +77,7 @@ impl Bench {
         .await
     }
 
-    /// A client on a node other than these, answered without a break.
+    /// Starts a client on a node other than these, and waits until it is answered without a break.
     pub(crate) async fn start_client(
         &self,
         target: std::net::SocketAddr,
@@ -103,7 +103,7 @@ impl Bench {
         Ok((client, node.name()))
     }
 
-    /// Sees that a group is whole, and starts a client on it.
+    /// Waits until a group has all its standbys, and starts a client on it.
     pub(crate) async fn attend<'g>(
         &self,
         group: &'g Group,
@@ -183,7 +183,7 @@ impl KilledOnce {
     }
 }
 
-/// Lets the client go on until some time after another pod answered, and takes what it saw.
+/// Lets the client continue until some time after another pod answered, and returns what it saw.
 pub(crate) async fn watch_client(
     client: Client,
     fault: Instant,
@@ -192,7 +192,7 @@ pub(crate) async fn watch_client(
 ) -> Result<Trace> {
     let old = old.to_owned();
     blocking(move || {
-        // Without an answer within the limit what was seen is told all the same.
+        // The trace is needed even if no other pod answered within the limit.
         let _in_time = client.wait_until(limit, |trace| trace.failover_from(fault, &old).is_some());
         std::thread::sleep(AFTERWARDS);
         client.stop()
@@ -200,7 +200,7 @@ pub(crate) async fn watch_client(
     .await
 }
 
-/// What the client saw of a failover, as far as it can tell.
+/// Describes a failover as the client saw it.
 pub(crate) fn describe_failover(trace: &Trace, fault: Instant, old: &str) -> Option<Failover> {
     let failover = trace.failover_from(fault, old)?;
     let first_end = fault + failover.gap;
@@ -226,7 +226,7 @@ fn count_failed_after(trace: &Trace, fault: Instant) -> u64 {
     u64::try_from(failed).unwrap_or(u64::MAX)
 }
 
-/// Like [`until`], looking less often.
+/// Like [`until`] with fewer checks.
 pub(crate) async fn wait_slowly<T>(
     limit: Duration,
     what: &str,

@@ -4,7 +4,7 @@ use crate::goals::Goal;
 use hotstandby_e2e::gatekeeper::scene::{Gatekeeper, Timing};
 use hotstandby_e2e::scene::Scene;
 
-/// One thing that `cargo measure` measures. The command line, the schedule, the recorded run and the document all
+/// One measurement of `cargo measure`. The command line, the schedule, the recorded run and the document all
 /// follow from these fields, so that a new experiment is one entry in the registry.
 #[derive(Debug)]
 pub(crate) struct Experiment {

@@ -167,12 +167,12 @@ impl Failovers {
 
     async fn hang(&self, attended: Attended<'_>, number: usize) -> Result<Outcome> {
         self.wait_for_turn(HEALTH_PERIOD, number).await?;
-        let fault = self.tell_app(&attended.active, "health=hang").await;
+        let fault = self.control_app(&attended.active, "health=hang").await;
         Ok(self.bench.conclude(LIMIT, attended, fault).await)
     }
 
     /// Controls a pod of the app.
-    async fn tell_app(&self, pod: &Active, what: &str) -> Result<Inflicted> {
+    async fn control_app(&self, pod: &Active, what: &str) -> Result<Inflicted> {
         let target = format!("{}:8080", pod.ip).parse().context("reading a pod's address")?;
         let config = ClientConfig { path: format!("/ctl?{what}"), ..ClientConfig::new(target) };
         let asked = async move {
@@ -191,7 +191,7 @@ impl Failovers {
                 let objects = &self.bench.env.objects;
                 self.killed.replace_if_killed_before(objects, &group.namespace, &old.pod, &old.uid).await
             }
-            Fault::Hang => self.tell_app(old, "health=good").await.map(drop),
+            Fault::Hang => self.control_app(old, "health=good").await.map(drop),
             Fault::Switchover | Fault::SwitchoverCommand | Fault::Delete => Ok(()),
         }
     }

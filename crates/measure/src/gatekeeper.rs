@@ -109,7 +109,7 @@ async fn read_memory(members: &mut Members, number: usize) -> Result<Outcome> {
     let holder = members.running()?.pod;
     let (pods, _) = members.env.objects.list(Kind::Pod, &members.namespace, &format!("app={NAME}")).await?;
     let waiting: Vec<&str> = pods.iter().map(name_of).filter(|pod| *pod != holder).collect();
-    let pod = waiting.iter().cycle().nth(number).context("nobody waits")?;
+    let pod = waiting.iter().cycle().nth(number).context("no member waits")?;
     let Weight { resident, working_set, program } = members.weigh(pod).await?;
     Ok(Outcome::Memory(Memory { resident, working_set, program }))
 }
@@ -166,7 +166,7 @@ async fn count_requests(members: &Members, plan: &Plan) -> Result<Outcome> {
     if text(&lease, "/spec/holderIdentity") != holder {
         bail!("the lease changed hands while requests were counted");
     }
-    let waiting = f64::from(u32::try_from(WAITING).context("few")?);
+    let waiting = f64::from(u32::try_from(WAITING).context("counting the waiting members")?);
     Ok(Outcome::Requests(Requests {
         holding_reads,
         holding_writes,

@@ -27,15 +27,15 @@ pub(crate) struct Verdict {
     pub(crate) goal: Goal,
     /// Whether it is met; `None` where nothing was measured.
     pub(crate) met: Option<bool>,
-    /// What was reached, in words.
+    /// What was reached, as text.
     pub(crate) reached: String,
     /// Where the goal is missed: which part of a failover costs the time.
     pub(crate) cost: Option<String>,
 }
 
 impl Goal {
-    /// The goal in words.
-    pub(crate) fn words(self) -> String {
+    /// The goal as text.
+    pub(crate) fn describe(self) -> String {
         match self {
             Self::P50Ms(ms) => format!("p50 ≤ {ms} ms"),
             Self::P99Ms(ms) => format!("p99 ≤ {ms} ms"),
@@ -168,7 +168,7 @@ fn largest(value: impl Fn(usize) -> Option<f64>) -> Option<(&'static str, f64)> 
 }
 
 fn unknown() -> String {
-    "hotstandby told no stage times for these trials".to_owned()
+    "hotstandby reported no stage times for these trials".to_owned()
 }
 
 /// Milliseconds as text; "none" where the limit was reached.

@@ -1,4 +1,4 @@
-//! A group to be hurt: pods of the sample app, a Service without selector and an `ActiveStandby`.
+//! A group whose active is hurt: pods of the sample app, a Service without selector and an `ActiveStandby`.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use hotstandby_testbed::faults::Inflicted;
 /// Pods of a group.
 const PODS: usize = 3;
 /// hotstandby stops a group that changes more than three times in 10 s.
-const BRAKE: (usize, Duration) = (3, Duration::from_millis(10_500));
+const CHANGE_LIMIT: (usize, Duration) = (3, Duration::from_millis(10_500));
 
 /// A group.
 pub(crate) struct Group {
@@ -38,9 +38,9 @@ pub(crate) struct Group {
 pub(crate) struct Change {
     /// The term that began.
     pub(crate) term: i64,
-    /// Who was active before.
+    /// The active before.
     pub(crate) from: String,
-    /// Who is since.
+    /// The active since.
     pub(crate) to: String,
     /// Why.
     pub(crate) reason: String,
@@ -72,7 +72,7 @@ impl Group {
         format!("{}/", self.namespace)
     }
 
-    /// Waits until the group is served and every other pod could take over; tells who is active.
+    /// Waits until the group is served and every other pod could take over; returns the active.
     pub(crate) async fn wait_until_settled(&self) -> Result<Active> {
         let what = format!("group {} to be served with {} standbys", self.namespace, PODS - 1);
         wait_slowly(START_LIMIT, &what, async || {
@@ -82,7 +82,7 @@ impl Group {
         .await
     }
 
-    /// Its pods.
+    /// Its ready pods.
     pub(crate) async fn list_pods(&self) -> Result<Vec<Active>> {
         let (pods, _) = self.objects().list(Kind::Pod, &self.namespace, "").await?;
         Ok(pods
@@ -98,7 +98,7 @@ impl Group {
             .collect())
     }
 
-    /// Some pod other than the active; in turns, so that none is spared.
+    /// Chooses a pod other than the active. All of them take turns.
     pub(crate) async fn choose_standby(&self, active: &Active, turn: usize) -> Result<Active> {
         let mut others = self.list_pods().await?;
         others.retain(|pod| pod.uid != active.uid);
@@ -106,7 +106,7 @@ impl Group {
         others.into_iter().nth(turn % count).context("there is no standby")
     }
 
-    /// The change of the annotation that asks for a planned move.
+    /// The patch of the annotation that requests a switchover.
     pub(crate) fn make_switchover_request(active: &Active, to: &str) -> Value {
         let request = format!("term={},to={to}", active.term);
         json!({"metadata": {"annotations": {"hotstandby.dev/switchover": request}}})
@@ -131,28 +131,28 @@ impl Group {
         .await
     }
 
-    /// Waits until one more change will not be stopped by the brake.
+    /// Waits until one more change will not exceed hotstandby's limit.
     pub(crate) async fn wait_for_change_limit(&self) {
         let due = {
             let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-            while changes.len() > BRAKE.0 {
+            while changes.len() > CHANGE_LIMIT.0 {
                 changes.pop_front();
             }
-            changes.front().filter(|_| changes.len() == BRAKE.0).map(|first| *first + BRAKE.1)
+            changes.front().filter(|_| changes.len() == CHANGE_LIMIT.0).map(|first| *first + CHANGE_LIMIT.1)
         };
         if let Some(due) = due {
             tokio::time::sleep_until(due.into()).await;
         }
     }
 
-    /// The active changed.
+    /// Records that the active changed.
     pub(crate) fn record_change(&self) {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(Instant::now());
     }
 
-    /// Waits until the status tells of a term.
+    /// Waits until the status reports a term.
     pub(crate) async fn wait_for_history(&self, term: i64) -> Result<Change> {
-        let what = format!("status.history to tell of term {term}");
+        let what = format!("status.history to report term {term}");
         wait_slowly(Duration::from_secs(10), &what, async || {
             let group = self.objects().get(Kind::ActiveStandby, &self.namespace, GROUP).await?;
             let entry =
@@ -164,7 +164,7 @@ impl Group {
 
     /// Removes it, and waits until its slices and pods are gone.
     pub(crate) async fn remove(self) -> Result<()> {
-        // The group first: were the pods to go first, the seat would move from one dying pod to the next.
+        // The group is removed first. Otherwise the seat would move from one terminating pod to the next.
         self.objects().delete(Kind::ActiveStandby, &self.namespace, GROUP).await?;
         self.bench.expect_pods(-PODS.cast_signed());
         remove_namespace(self.objects(), &self.namespace).await
@@ -225,7 +225,7 @@ impl Change {
     }
 
     /// Where the time of a gap went. The entry's time is that of the seat's write being sent, so that what was
-    /// before the first sign and what came after the slice's write can be told apart.
+    /// before the first sign and what came after the slice's write can be separated.
     pub(crate) fn split_gap(&self, fault: Inflicted, gap_ms: f64) -> Option<Stages> {
         #[allow(clippy::cast_precision_loss)] // hours of microseconds fit
         let [detect, decide, seat, traffic] = self.micros?.map(|micros| micros as f64 / 1000.0);

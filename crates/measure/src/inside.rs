@@ -55,7 +55,7 @@ impl Hands {
         self.handle.spawn(work).await.context("work inside the cluster's network ended early")?
     }
 
-    /// Starts something there that goes on by itself.
+    /// Starts something there that continues by itself.
     pub(crate) fn start(
         &self,
         work: impl Future<Output = ()> + Send + 'static,

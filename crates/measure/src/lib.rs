@@ -131,7 +131,7 @@ fn list_experiments(plan: &Plan) -> String {
     let mut text = String::new();
     for (experiment, trials) in plan {
         let Experiment { key, title, method, goals, .. } = experiment;
-        let goals: Vec<String> = goals.iter().map(|goal| goal.words()).collect();
+        let goals: Vec<String> = goals.iter().map(|goal| goal.describe()).collect();
         let goals = if goals.is_empty() { "none".to_owned() } else { goals.join(", ") };
         let _written = writeln!(text, "{key}={trials}\n  {title}\n  {method}.\n  Goals: {goals}");
     }

@@ -33,8 +33,8 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
         key: "floor",
         title: "platform's floor: one raw slice PUT",
         method: "A Service without selector has one EndpointSlice with one address, written by hand; hotstandby has \
-                 nothing to do with it. From just before a PUT that names the other pod. Floor trials are spread evenly \
-                 among all others, so that they see the same machine",
+                 no part in it. The time counts from just before a PUT that names the other pod. Floor trials are spread evenly \
+                 among all others, so that all run under the same conditions",
         goals: &[],
         trials: Trials { usual: 80, quick: 4 },
         procedure: Procedure::Floor { after_kill: false },
@@ -42,9 +42,9 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
     Experiment {
         key: "floor-kill",
         title: "the same, 15 ms after a kill",
-        method: "The same raw PUT, 15 ms after SIGKILL to the container of the pod that it leads away from: here the container \
+        method: "The same raw PUT, 15 ms after SIGKILL to the container of the pod that was active: here the container \
                  runtime, the kubelets and the control plane share the processors, so that a killed container slows the \
-                 platform itself down. From just before the PUT. It is told for comparison; no goal is judged by it",
+                 platform itself down. The time counts from just before the PUT. It is a comparison only; no goal depends on it",
         goals: &[],
         trials: Trials { usual: 30, quick: 2 },
         procedure: Procedure::Floor { after_kill: true },
@@ -53,8 +53,8 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
         key: "killed",
         title: "process killed",
         method: "SIGKILL to the main process of the active's container, from just before the signal. Default timing, TCP \
-                 probe, three pods of a Deployment to which nothing was added. A pod that was killed twice is replaced \
-                 afterwards, since its container would go into back-off",
+                 probe, three pods of an ordinary Deployment. A pod that was killed twice is replaced \
+                 afterwards, because its container would go into back-off",
         goals: &[Goal::P50Ms(60.0), Goal::P99Ms(150.0), Goal::TimesFloor(1.5)],
         trials: Trials { usual: 100, quick: 4 },
         procedure: Procedure::Failover { fault: Fault::Kill, groups: PLAIN },
@@ -69,18 +69,18 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
     },
     Experiment {
         key: "switchover-cli",
-        title: "switchover, by the program",
-        method: "`hotstandby switchover NAME --to POD` is run, from just before the program is started; so its start, its \
-                 connection to the API server and its reading of the group are part of the time",
+        title: "switchover, by command",
+        method: "`hotstandby switchover NAME --to POD` is run, from just before the program starts. The time includes its start, \
+                 its connection to the API server and its reading of the group",
         goals: &[Goal::P99Ms(100.0), Goal::NoFailedRequest],
         trials: Trials { usual: 20, quick: 2 },
         procedure: Procedure::Failover { fault: Fault::SwitchoverCommand, groups: PLAIN },
     },
     Experiment {
         key: "delete",
-        title: "active deleted, app ends at once",
-        method: "The active pod is deleted, from just before the request; the app ends at once on SIGTERM, and what hits \
-                 it between its end and the switch fails",
+        title: "active deleted, app ends immediately",
+        method: "The active pod is deleted, from just before the request; the app ends immediately on SIGTERM, and requests \
+                 that reach it between its end and the switch fail",
         goals: &[Goal::P99Ms(100.0)],
         trials: Trials { usual: 30, quick: 2 },
         procedure: Procedure::Failover { fault: Fault::Delete, groups: PLAIN },
@@ -88,7 +88,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
     Experiment {
         key: "delete-linger",
         title: "active deleted, app accepts for 1.1 s more",
-        method: "The same with an app that goes on accepting for 1.1 s after SIGTERM; what counts is that no request fails",
+        method: "The same with an app that continues to accept for 1.1 s after SIGTERM, so that no request should fail",
         goals: &[Goal::NoFailedRequest],
         trials: Trials { usual: 30, quick: 2 },
         procedure: Procedure::Failover { fault: Fault::Delete, groups: LINGERING },
@@ -96,7 +96,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
     Experiment {
         key: "hang",
         title: "health page hangs, 3 × 100 ms",
-        method: "The active's `/health` stops answering while `/` goes on, from just before the app is told. HTTP probe, \
+        method: "The active's `/health` stops answering while `/` still answers, from just before the request that makes it hang. HTTP probe, \
                  period 100 ms, timeout 100 ms, threshold 3; faults are spread evenly over the period",
         goals: &[Goal::P99Ms(500.0)],
         trials: Trials { usual: 30, quick: 2 },
@@ -105,9 +105,9 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
     Experiment {
         key: "pointer-killed",
         title: "process killed, selector pointer",
-        method: "Like process killed, but the Service has a selector, which is made to name the active \
+        method: "Like process killed, but the Service has a selector, which hotstandby sets to name the active \
                  (`mode: SelectorPointer`): one patch of the Service, then Kubernetes' own endpoint controller writes the slice. Both \
-                 are in the stages traffic and platform",
+                 writes are part of the stages traffic and platform",
         goals: &[Goal::TimesFloor(1.5)],
         trials: Trials { usual: 30, quick: 2 },
         procedure: Procedure::Failover { fault: Fault::Kill, groups: SELECTOR_POINTER },
@@ -115,7 +115,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
     Experiment {
         key: "pointer-switchover",
         title: "switchover, by annotation, selector pointer",
-        method: "Like the switchover by annotation, led by the selector pointer",
+        method: "Like the switchover by annotation, with the selector pointer",
         goals: &[Goal::TimesFloor(1.5)],
         trials: Trials { usual: 30, quick: 2 },
         procedure: Procedure::Failover { fault: Fault::Switchover, groups: SELECTOR_POINTER },
@@ -123,9 +123,9 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
     Experiment {
         key: "label-killed",
         title: "process killed, role labels",
-        method: "Like process killed, but the Service's selector asks for `role: active` (`roleLabel`): the label is taken from the \
-                 old one and given to the new one, so that Kubernetes' endpoint controller writes the slice twice and kube-proxy's \
-                 second lies in between",
+        method: "Like process killed, but the Service's selector asks for `role: active` (`roleLabel`): the label is removed from the \
+                 old active and added to the new one. Kubernetes' endpoint controller writes the slice twice, and kube-proxy waits its \
+                 second in between",
         goals: &[],
         trials: Trials { usual: 20, quick: 2 },
         procedure: Procedure::Failover { fault: Fault::Kill, groups: ROLE_LABELS },
@@ -133,7 +133,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
     Experiment {
         key: "label-switchover",
         title: "switchover, by annotation, role labels",
-        method: "Like the switchover by annotation, led by role labels",
+        method: "Like the switchover by annotation, with role labels",
         goals: &[],
         trials: Trials { usual: 20, quick: 2 },
         procedure: Procedure::Failover { fault: Fault::Switchover, groups: ROLE_LABELS },
@@ -141,9 +141,9 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
     Experiment {
         key: "node-off",
         title: "node powered off, default timing",
-        method: "Link and all processes of the active's node die, where no replica of hotstandby runs, from just before. \
+        method: "The active's node, on which no replica of hotstandby runs, loses its link and all processes, from just before. \
                  Period 1 s, timeout 500 ms, threshold 3 (the defaults), TCP probe; faults are spread evenly over the \
-                 period. One power cut serves this row and the next: two groups have their active on that node",
+                 period. One power cut serves this row and the next, because two groups have their active on that node",
         goals: &[Goal::P99Ms(4000.0)],
         trials: Trials { usual: 20, quick: 1 },
         procedure: Procedure::PowerCut { victim: Victim::WithoutReplica, timing: ProbeTiming::Default },
@@ -159,7 +159,7 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
     Experiment {
         key: "lead-off",
         title: "node of active and lead off, default timing",
-        method: "Like node powered off, but it is the node of hotstandby's lead. The other replica has to take over first",
+        method: "Like node powered off, but the node also runs the replica of hotstandby that leads. The other replica has to take over first",
         goals: &[Goal::P99Ms(4200.0)],
         trials: Trials { usual: 10, quick: 1 },
         procedure: Procedure::PowerCut { victim: Victim::Lead, timing: ProbeTiming::Default },
@@ -182,15 +182,15 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
     },
     Experiment {
         key: "lasting-deleted",
-        title: "`oldActive: Delete`, app ends at once",
-        method: "The same with `oldActive: Delete`: hotstandby deletes the old active's pod, and the app ends at once on SIGTERM",
+        title: "`oldActive: Delete`, app ends immediately",
+        method: "The same with `oldActive: Delete`: hotstandby deletes the old active's pod, and the app ends immediately on SIGTERM",
         goals: &[],
         trials: Trials { usual: 20, quick: 1 },
         procedure: Procedure::Connection(Ending::PodDeleted),
     },
     Experiment {
         key: "lasting-notified",
-        title: "notice by HTTP, app closes them; `order: Strict`",
+        title: "notification by HTTP, app closes them; `order: Strict`",
         method: "The same with `order: Strict` and a notification by HTTP: the app closes its connections when it learns that it \
                  is a standby",
         goals: &[],
@@ -238,14 +238,14 @@ pub(crate) static EXPERIMENTS: [Experiment; 43] = [
     ),
     election(
         "await-crash",
-        "holder vanishes without a word",
+        "holder stops without a release",
         Election { action: Crash, gatekeeper: OwnWords, timing: Timing::USUAL },
     ),
     Experiment {
         trials: Trials { usual: 10, quick: 1 },
         ..election(
             "await-crash-fast",
-            "holder vanishes without a word",
+            "holder stops without a release",
             Election { action: Crash, gatekeeper: OwnWords, timing: Timing::FASTEST },
         )
     },
@@ -293,8 +293,8 @@ const fn migration(key: &'static str, migration: Migration) -> Experiment {
     let (method, usual) = match (migration.node_off, migration.with_hotstandby) {
         (false, false) => ("SIGKILL to the main process of the active's container, without hotstandby", 3),
         (false, true) => ("SIGKILL to the main process of the active's container, with hotstandby", 3),
-        (true, false) => ("Link and all processes of the active's node die, without hotstandby", 1),
-        (true, true) => ("Link and all processes of the active's node die, with hotstandby", 2),
+        (true, false) => ("The active's node loses its link and all processes, without hotstandby", 1),
+        (true, true) => ("The active's node loses its link and all processes, with hotstandby", 2),
     };
     let trials = Trials { usual, quick: 1 };
     Experiment { key, title, method, goals: &[], trials, procedure: Procedure::Migration(migration) }
@@ -303,7 +303,7 @@ const fn migration(key: &'static str, migration: Migration) -> Experiment {
 const fn election(key: &'static str, title: &'static str, election: Election) -> Experiment {
     let (method, usual, quick) = match election.action {
         Release => (
-            "The holder's pod is deleted: SIGTERM, the command ends at once, and the Lease is released",
+            "The holder's pod is deleted: SIGTERM, the command ends immediately, and the Lease is released",
             10,
             2,
         ),
@@ -349,7 +349,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_experiment_has_a_key_of_its_own_a_title_a_method_and_goals_in_words() {
+    fn every_experiment_has_a_key_of_its_own_a_title_a_method_and_goals_as_text() {
         let keys: BTreeSet<&str> = EXPERIMENTS.iter().map(|experiment| experiment.key).collect();
         assert_eq!(keys.len(), EXPERIMENTS.len());
         for experiment in &EXPERIMENTS {
@@ -357,8 +357,8 @@ mod tests {
             assert!(key.chars().all(|char| char.is_ascii_lowercase() || char == '-'), "{key}");
             assert!(!title.is_empty() && !method.is_empty() && !method.ends_with('.'), "{key}");
             assert!((1..=trials.usual).contains(&trials.quick), "{key}: {trials:?}");
-            let words: BTreeSet<String> = experiment.goals.iter().map(|goal| goal.words()).collect();
-            assert!(words.len() == experiment.goals.len() && !words.contains(""), "{key}: {words:?}");
+            let goals: BTreeSet<String> = experiment.goals.iter().map(|goal| goal.describe()).collect();
+            assert!(goals.len() == experiment.goals.len() && !goals.contains(""), "{key}: {goals:?}");
         }
     }
 

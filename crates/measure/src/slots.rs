@@ -1,4 +1,4 @@
-//! Notes every change of any EndpointSlice in the cluster.
+//! Records every change of any EndpointSlice in the cluster.
 //!
 //! kube-proxy programs a change at once and then waits a second before the next one, over all Services. A trial
 //! that begins, or whose write falls, within a second after another change measures that wait.
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::inside::Hands;
 use hotstandby_testbed::wait::until;
 
-/// kube-proxy's second, and how late a change may be heard of.
+/// kube-proxy's second, and how late a change may be seen.
 const SLOT: Duration = Duration::from_millis(1_050);
 /// What rests before a fault.
 const REST: Duration = Duration::from_secs(2);
@@ -109,7 +109,7 @@ async fn listen(api: Api<PartialObjectMeta<EndpointSlice>>, log: Arc<Mutex<Log>>
                 log.listed = true;
                 continue;
             }
-            // What changed while nobody listened is not known: it counts as a change.
+            // Changes during the interruption were not seen, so the restart counts as a change.
             Ok(Event::InitDone) => "(the watch was restarted)".to_owned(),
             Ok(Event::Init | Event::InitApply(_)) | Err(_) => continue,
         };

@@ -68,7 +68,7 @@ fn list_invalid_trials(results: &Results<'_>) -> String {
 
 fn render_conditions(conditions: &[Conditions]) -> String {
     let tables: Vec<String> = conditions.iter().map(render_conditions_of_one_run).collect();
-    tables.join("\nSome rows are of another run; its command names them:\n\n")
+    tables.join("\nSome rows come from another run. Its command names them:\n\n")
 }
 
 fn render_conditions_of_one_run(conditions: &Conditions) -> String {
@@ -104,18 +104,18 @@ fn render_conditions_of_one_run(conditions: &Conditions) -> String {
 const INTRODUCTION: &str = "\
 # Measured
 
-Written by `cargo measure`; change nothing here by hand. Real Kubernetes in network namespaces
-([testbed](testbed.md)), hotstandby installed by `deploy/install.yaml` with two replicas, real pods, real kube-proxy.
+`cargo measure` writes this page; do not edit it. The cluster is a real Kubernetes in network namespaces
+([testbed](testbed.md)) with real pods and the real kube-proxy; hotstandby is installed by `deploy/install.yaml` with two replicas.
 
 ## Conditions
 
 ";
 
 const METHOD: &str = "\
-Before each trial: every pod of every group ready, the group whole, and for two seconds no change of any EndpointSlice in the
-cluster, since kube-proxy programs a change at once and then waits a second. A trial in which another change took that slot
-all the same is invalid; invalid trials are listed above and never dropped in silence. Trials of all rows that leave the nodes
-alone are mixed evenly with each other and with those of the floor; the power cuts come after them, with floor trials in between.
+A trial begins when every pod of every group is ready, the group has all its standbys, and no EndpointSlice in the cluster has
+changed for two seconds: kube-proxy programs a change immediately and then waits a second before the next one. A trial is invalid
+if another change used that second. All invalid trials are listed above. The trials of all rows for which every node stays up are
+mixed evenly with each other and with those of the floor. The power cuts come after them, with floor trials in between.
 
 ";
 
@@ -125,12 +125,13 @@ const REPEAT: &str = "
 On a machine that does nothing else, as root:
 
 ```sh
-cargo measure --write docs/measured.md              # everything
-cargo measure --only killed --trials killed=30      # one row and the floor
-cargo measure --only await-release,await-crash      # only the gatekeeper, some rows
-cargo measure --quick                               # a look whether it works
-cargo measure --from .cache/measured/TIME.json      # an earlier run again, or several put together
+cargo measure --write docs/measured.md              # all experiments
+cargo measure --list                                # names, trials, methods and goals of the experiments
+cargo measure --only killed --trials killed=30      # one experiment and the floor
+cargo measure --only await-release,await-crash      # two experiments that need no floor
+cargo measure --quick                               # a few trials of each, to see whether it works
+cargo measure --from .cache/measured/TIME.json      # the tables of an earlier run, or of several runs together
 ```
 
-Every sample, with its stages, is kept in `.cache/measured/`.
+Every sample, with its stages, is kept in `.cache/measured/`. Files of an older version may not be readable.
 ";

@@ -38,7 +38,12 @@ pub(crate) const SECTIONS: [Section; 6] = [
         tables: &[tables::render_connections],
         notes: CONNECTIONS,
     },
-    Section { heading: "Moving over", lead: "", tables: &[tables::render_migrations], notes: MIGRATIONS },
+    Section {
+        heading: "Migration from older systems",
+        lead: "",
+        tables: &[tables::render_migrations],
+        notes: MIGRATIONS,
+    },
     Section {
         heading: "The gatekeeper",
         lead: "",
@@ -49,14 +54,15 @@ pub(crate) const SECTIONS: [Section; 6] = [
 
 /// How to read the gaps.
 const GAPS: &str = "\
-- **Gap**: from just before the fault to the end of the first whole answer by another pod, for a client that opens a new
+- **Gap**: the time from just before the fault to the end of the first whole answer by another pod, for a client that opens a new
   connection every 5 ms through the ClusterIP on a node that is not the victim's. It includes up to one such period.
-- **p99** is the nearest rank: of fewer than 100 trials it is the largest. \"none\": no other pod answered within the limit.
+- **p99** is the nearest rank: with fewer than 100 trials it is the largest value. \"none\": no other pod answered within the limit.
 - **Floor**: what the platform needs for one write of a slice, in the same run. **× floor** compares medians.
-- **Failed requests**: all that ended after the fault without a whole answer, over all trials. A request may wait for 300 ms for
-  its connection and for 400 ms in all.
+- **Failed requests**: all requests of all trials that ended after the fault without a whole answer. A request times out after
+  300 ms without a connection, and after 400 ms in all.
 - **Longest without an answer**: from the start of the first request that failed to the end of the next answered one.
-- **Doubled**: requests begun after the new pod's first answer had ended that the old pod answered; watched for 1.1 s.
+- **Doubled**: requests that the old pod answered although they began after the new pod's first answer. The client continues for
+  1.1 s after that answer.
 ";
 
 /// How to read the stages.
@@ -65,39 +71,41 @@ const STAGES: &str = "\
 - **detect**: from the first sign to the proof. **decide**: from the proof to the sending of the seat's write.
 - **seat**: the write of the Lease. **traffic**: the write of the slice. Both with the API server's answer.
 - **platform**: from the slice's stored write to the end of the first answer: watch, kube-proxy, nftables, the client's period.
-  It is below zero where the client was answered before hotstandby had taken in the answer to its write.
-- detect to traffic are hotstandby's own words (`status.history`). What lies before and after is told apart by the time of the
-  seat's write, which is kept in whole milliseconds. The floor has no stages but its write and the rest.
+  It is negative if the client was answered before hotstandby received the answer to its write.
+- detect, decide, seat and traffic are reported by hotstandby (`status.history`). notice and platform follow from the time of the
+  seat's write, which is kept in whole milliseconds. The floor has only two stages: its write, and the rest.
 ";
 
-/// What was done to connections.
+/// How to read the times of connections.
 const CONNECTIONS: &str = "\
-A connection through the ClusterIP to the active, over which a word is said and answered every 20 ms. From just before the annotation
-`hotstandby.dev/switchover` is patched to the end of the connection. kube-proxy ends none: it lasts until the app or its end closes it.
+A client holds a connection through the ClusterIP to the active and exchanges a message over it every 20 ms. The time counts from just
+before the annotation `hotstandby.dev/switchover` is patched to the end of the connection. kube-proxy does not end connections: a
+connection lasts until the app closes it or ends.
 ";
 
-/// What users of older systems had and have.
+/// How to read the outages of users of older systems.
 const MIGRATIONS: &str = "\
-Users' manifests (`crates/e2e/manifests`), unchanged. **Before**: led by a stand-in for the older system's controller, written from
-a description of its behaviour, hotstandby away. **Now**: led by hotstandby with default timing and what the migration page says to apply.
-**Nobody answers for**: the longest stretch between two answers that a client sees which opens a connection every 5 ms, p50 / max over the trials;
-\"none\": no answer within 90 s (30 s after a kill). **Moved**: in how many trials it was another pod that answered then; in the others the killed
-process itself was back before anybody moved. A node that is off is switched on again after the trial, so that pods come back by themselves.
+The manifests of users (`crates/e2e/manifests`) are applied unchanged. **Before**: the controller is a stand-in for that of the older system,
+written from a description of its behaviour, and hotstandby is not running. **Now**: hotstandby is in charge, with default timing and what the
+migration page says to apply. **Outage**: the longest time between two answers for a client that opens a connection every 5 ms, p50 / max over
+the trials; \"none\": no answer within 90 s (30 s after a kill). **Moved**: in how many trials another pod answered after the outage; in the
+others the killed process had restarted before traffic moved. A node that lost power is switched on after the trial, so that its pods restart.
 ";
 
 /// How to read the gatekeeper's tables.
 const GATEKEEPER: &str = "\
-- Three pods behind a gatekeeper; the command notes every 2 ms that it lives, on the machine's boot clock. What is told is
-  the time from the **last sign of life of one command to the first of the next**, start of the command included. A trial in which two
-  lived at once, or a term did not rise, is invalid.
+- Three pods run behind a gatekeeper, and the command records every 2 ms, by the machine's boot clock, that it runs. The time counts from
+  the **last record of one command to the first record of the next**, and so includes the command's start. A trial is invalid if two
+  commands ran at the same time, or if the term did not rise.
 - **Lease** is duration, renew deadline and retry period. The shorter one is the shortest that hotstandby-await takes.
-- **Holder's pod deleted**: SIGTERM, the command ends at once, the lease is released. **Vanishes**: all processes of the container are
-  stopped and never go on, so that nothing is released and nothing restarts. It takes the lease's duration from the last renewal on.
-- **client-go's election**: a program of client-go's leader election alone, with ReleaseOnCancel. Without that option, which
-  gatekeepers made of it often lack, a deletion costs what vanishing costs.
-- **Requests**: get, list and watch are reads; stored and refused writes are writes. A watch counts when it ends.
-  Waiting: three more members, divided by three. hotstandby's controller is away meanwhile, as it reads Leases, too.
-- **Memory**: of a pod's container that waits, after at least 15 s of it. **Resident**: all its processes, pages that they share
-  counted once (PSS). **Working set**: what is charged to its cgroup, the kernel's part included, without file pages nobody has used of
-  late, as `kubectl top` tells it; the program's own pages are charged to whoever touched them first, often the container runtime.
+- **Holder's pod deleted**: after SIGTERM the command ends immediately and the Lease is released. **Holder stops without a release**: all
+  processes of the container are stopped for good, so that nothing is released and nothing restarts. The Lease then lasts for its duration
+  after the last renewal.
+- **client-go's election**: a program that consists of client-go's leader election with ReleaseOnCancel. Gatekeepers based on client-go often
+  lack that option; then a deletion takes as long as a stop without a release.
+- **Requests**: get, list and watch are reads; stored and refused writes are writes. A watch counts when it ends. **Waiting** is the
+  difference that three more members make, divided by three. hotstandby is not running meanwhile, because it reads Leases too.
+- **Memory**: of the container of a waiting member, after at least 15 s. **Resident**: all its processes; pages that they share are counted
+  once (PSS). **Working set**: what is charged to its cgroup, as `kubectl top` shows it, which includes the kernel's part and excludes file
+  pages that were not used recently. The program's own pages are charged to whichever process used them first, often the container runtime.
 ";

@@ -56,7 +56,7 @@ impl<'r> Results<'r> {
 /// The gaps of failovers as a client sees them.
 pub(crate) fn render_gaps(results: &Results<'_>) -> String {
     let columns: [Column<(&Summary<'_>, String)>; 9] = [
-        ("What", |(summary, _)| title(summary)),
+        ("What", |(summary, _)| format_title(summary)),
         ("Trials", |(summary, _)| summary.times.len().to_string()),
         ("Gap p50", |(summary, _)| format_spread(summary, |spread| spread.p50)),
         ("p99", |(summary, _)| format_spread(summary, |spread| spread.p99)),
@@ -76,11 +76,11 @@ pub(crate) fn render_gaps(results: &Results<'_>) -> String {
 /// The goals of failovers.
 pub(crate) fn render_goals(results: &Results<'_>) -> String {
     let columns: [Column<Judged<'_>>; 5] = [
-        ("What", |line| title(line.summary)),
-        ("Goal", |line| line.verdict.goal.words()),
+        ("What", |line| format_title(line.summary)),
+        ("Goal", |line| line.verdict.goal.describe()),
         ("Reached", |line| line.verdict.reached.clone()),
         ("", |line| line.verdict.mark().to_owned()),
-        ("What costs it", |line| line.verdict.cost.clone().unwrap_or_default()),
+        ("Largest contribution", |line| line.verdict.cost.clone().unwrap_or_default()),
     ];
     let mut lines = Vec::new();
     for summary in results.pick(Experiment::is_failover) {
@@ -93,8 +93,8 @@ pub(crate) fn render_goals(results: &Results<'_>) -> String {
 /// Where the time of failovers goes.
 pub(crate) fn render_stages(results: &Results<'_>) -> String {
     let columns: [Column<&Summary<'_>>; 8] = [
-        ("What", |summary| title(summary)),
-        ("Told", |summary| count_staged(summary).to_string()),
+        ("What", |summary| format_title(summary)),
+        ("Trials", |summary| count_staged(summary).to_string()),
         ("notice", |summary| format_stage(summary, 0)),
         ("detect", |summary| format_stage(summary, 1)),
         ("decide", |summary| format_stage(summary, 2)),
@@ -110,9 +110,9 @@ pub(crate) fn render_stages(results: &Results<'_>) -> String {
 /// For how long the old active keeps its connections.
 pub(crate) fn render_connections(results: &Results<'_>) -> String {
     let columns: [Column<&Summary<'_>>; 5] = [
-        ("What ends the old active's connections", |summary| title(summary)),
+        ("What ends the old active's connections", |summary| format_title(summary)),
         ("Trials", |summary| summary.times.len().to_string()),
-        ("Gone, p50", |summary| format_finite(summary, |spread| spread.p50)),
+        ("Ended, p50", |summary| format_finite(summary, |spread| spread.p50)),
         ("max", |summary| format_finite(summary, |spread| spread.max)),
         ("Still open after 10 s", |summary| summary.timed_out().to_string()),
     ];
@@ -125,9 +125,9 @@ pub(crate) fn render_migrations(results: &Results<'_>) -> String {
     let columns: [Column<Comparison<'_>>; 6] = [
         ("System", |line| line.title.to_owned()),
         ("Fault", |line| if line.node_off { "node powered off" } else { "process killed" }.to_owned()),
-        ("Before: nobody answers for", |line| format_longest_outage(line.before)),
+        ("Outage before", |line| format_longest_outage(line.before)),
         ("Trials (moved)", |line| format_moved(line.before)),
-        ("Now: nobody answers for", |line| format_longest_outage(line.now)),
+        ("Outage now", |line| format_longest_outage(line.now)),
         ("Trials (moved)", |line| format_moved(line.now)),
     ];
     render_table(&columns, &compare_migrations(results))
@@ -152,7 +152,7 @@ fn compare_migrations<'r>(results: &'r Results<'_>) -> Vec<Comparison<'r>> {
 /// How fast a gatekeeper's Lease changes hands.
 pub(crate) fn render_elections(results: &Results<'_>) -> String {
     let columns: [Column<&Summary<'_>>; 7] = [
-        ("What", |summary| title(summary)),
+        ("What", |summary| format_title(summary)),
         ("Lease", |summary| format_lease(summary.experiment.procedure).to_owned()),
         ("Trials", |summary| summary.times.len().to_string()),
         ("p50", |summary| format_spread(summary, |spread| spread.p50)),
@@ -167,7 +167,7 @@ pub(crate) fn render_elections(results: &Results<'_>) -> String {
 /// What members of an election ask of the API server.
 pub(crate) fn render_requests(results: &Results<'_>) -> String {
     let columns: [Column<(&Summary<'_>, &Requests)>; 5] = [
-        ("Requests for the Lease in a minute", |(summary, _)| title(summary)),
+        ("Requests for the Lease in a minute", |(summary, _)| format_title(summary)),
         ("Holding: reads", |(_, requests)| format!("{:.1}", requests.holding_reads)),
         ("writes", |(_, requests)| format!("{:.1}", requests.holding_writes)),
         ("Waiting: reads", |(_, requests)| format!("{:.1}", requests.waiting_reads)),
@@ -183,7 +183,7 @@ pub(crate) fn render_requests(results: &Results<'_>) -> String {
 /// How much memory a waiting member needs.
 pub(crate) fn render_memory(results: &Results<'_>) -> String {
     let columns: [Column<(&Summary<'_>, Memory)>; 7] = [
-        ("Memory of a waiting member, at most", |(summary, _)| title(summary)),
+        ("Memory of a waiting member, at most", |(summary, _)| format_title(summary)),
         ("Trials", |(summary, _)| summary.memory.len().to_string()),
         ("Resident", |(_, most)| format_mebibytes(most.resident)),
         ("Working set", |(_, most)| format_mebibytes(most.working_set)),
@@ -196,28 +196,28 @@ pub(crate) fn render_memory(results: &Results<'_>) -> String {
     render_table(&columns, &lines)
 }
 
-fn title(summary: &Summary<'_>) -> String {
+fn format_title(summary: &Summary<'_>) -> String {
     summary.experiment.title.to_owned()
 }
 
 fn format_spread(summary: &Summary<'_>, value: fn(Spread) -> f64) -> String {
-    summary.spread().map_or_else(nothing, |spread| format_ms(value(spread)))
+    summary.spread().map_or_else(no_value, |spread| format_ms(value(spread)))
 }
 
 fn format_finite(summary: &Summary<'_>, value: fn(Spread) -> f64) -> String {
-    Spread::of(&summary.finite_times()).map_or_else(nothing, |spread| format_ms(value(spread)))
+    Spread::of(&summary.finite_times()).map_or_else(no_value, |spread| format_ms(value(spread)))
 }
 
 fn format_ratio(summary: &Summary<'_>, floor: &Summary<'_>) -> String {
     if summary.experiment.is_floor() {
         return "1".to_owned();
     }
-    summary.ratio(floor).map_or_else(nothing, |ratio| format!("{ratio:.2}"))
+    summary.ratio(floor).map_or_else(no_value, |ratio| format!("{ratio:.2}"))
 }
 
 fn format_outage(summary: &Summary<'_>) -> String {
     let outages: Vec<f64> = summary.failovers.iter().map(|failover| failover.outage_ms).collect();
-    let Some(outage) = Spread::of(&outages) else { return nothing() };
+    let Some(outage) = Spread::of(&outages) else { return no_value() };
     format!("{} / {}", format_ms(outage.p50), format_ms(outage.max))
 }
 
@@ -228,14 +228,14 @@ fn count_staged(summary: &Summary<'_>) -> usize {
 /// The floor has no stages but its write, which is the fifth, and the rest.
 fn format_stage(summary: &Summary<'_>, place: usize) -> String {
     if summary.experiment.is_floor() && place < 4 {
-        return nothing();
+        return no_value();
     }
-    summary.stage(place).map_or_else(nothing, |stage| format!("{:.1} / {:.1}", stage.p50, stage.p99))
+    summary.stage(place).map_or_else(no_value, |stage| format!("{:.1} / {:.1}", stage.p50, stage.p99))
 }
 
 fn format_longest_outage(summary: Option<&Summary<'_>>) -> String {
-    let Some(summary) = summary else { return nothing() };
-    let Some(spread) = summary.spread() else { return nothing() };
+    let Some(summary) = summary else { return no_value() };
+    let Some(spread) = summary.spread() else { return no_value() };
     if summary.times.len() == 1 {
         return format_ms(spread.p50);
     }
@@ -259,17 +259,17 @@ fn format_lease(procedure: Procedure) -> &'static str {
 }
 
 fn format_goals(summary: &Summary<'_>) -> String {
-    let words: Vec<String> = summary.experiment.goals.iter().map(|goal| goal.words()).collect();
-    if words.is_empty() { nothing() } else { words.join(", ") }
+    let goals: Vec<String> = summary.experiment.goals.iter().map(|goal| goal.describe()).collect();
+    if goals.is_empty() { no_value() } else { goals.join(", ") }
 }
 
 fn format_marks(summary: &Summary<'_>) -> String {
     // None of these goals compares with the floor.
     let verdicts = judge(summary, summary);
     let marks: Vec<&str> = verdicts.iter().map(Verdict::mark).collect();
-    if marks.is_empty() { nothing() } else { marks.join(", ") }
+    if marks.is_empty() { no_value() } else { marks.join(", ") }
 }
 
-fn nothing() -> String {
+fn no_value() -> String {
     "-".to_owned()
 }
