@@ -172,14 +172,13 @@ impl KilledOnce {
         &self,
         objects: &Objects,
         namespace: &str,
-        pod: &str,
-        uid: &str,
+        pod: &Active,
     ) -> Result<()> {
-        let is_first = self.uids.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned());
+        let is_first = self.uids.lock().unwrap_or_else(PoisonError::into_inner).insert(pod.uid.clone());
         if is_first {
             return Ok(());
         }
-        objects.delete(Kind::Pod, namespace, pod).await
+        objects.delete(Kind::Pod, namespace, &pod.pod).await
     }
 }
 

@@ -122,12 +122,9 @@ impl Failovers {
         let objects = Objects::new(self.bench.hands.client.clone());
         let namespace = attended.group.namespace.clone();
         self.wait_for_turn(CLIENT_PERIOD, number).await?;
-        let work = async move {
-            let fault = Inflicted::now();
-            objects.patch(Kind::ActiveStandby, &namespace, GROUP, &request).await?;
-            Ok(fault)
-        };
-        let fault = self.bench.hands.run(work).await;
+        let patch =
+            async move { objects.patch(Kind::ActiveStandby, &namespace, GROUP, &request).await.map(drop) };
+        let fault = self.bench.hands.inflict(patch).await;
         Ok(self.bench.conclude(LIMIT, attended, fault).await)
     }
 
@@ -156,12 +153,8 @@ impl Failovers {
         let objects = Objects::new(self.bench.hands.client.clone());
         let (namespace, pod) = (attended.group.namespace.clone(), attended.active.pod.clone());
         self.wait_for_turn(CLIENT_PERIOD, number).await?;
-        let work = async move {
-            let fault = Inflicted::now();
-            objects.delete(Kind::Pod, &namespace, &pod).await?;
-            Ok(fault)
-        };
-        let fault = self.bench.hands.run(work).await;
+        let delete = async move { objects.delete(Kind::Pod, &namespace, &pod).await };
+        let fault = self.bench.hands.inflict(delete).await;
         Ok(self.bench.conclude(LIMIT, attended, fault).await)
     }
 
@@ -189,7 +182,7 @@ impl Failovers {
         match fault {
             Fault::Kill => {
                 let objects = &self.bench.env.objects;
-                self.killed.replace_if_killed_before(objects, &group.namespace, &old.pod, &old.uid).await
+                self.killed.replace_if_killed_before(objects, &group.namespace, old).await
             }
             Fault::Hang => self.control_app(old, "health=good").await.map(drop),
             Fault::Switchover | Fault::SwitchoverCommand | Fault::Delete => Ok(()),

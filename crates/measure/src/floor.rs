@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use kube::api::PostParams;
@@ -12,12 +12,12 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::bench::{self, Bench, KilledOnce, wait_slowly};
-use crate::group::{create_namespace, remove_namespace, to_millis};
+use crate::group::{deploy_app, list_ready_pods, remove_namespace, to_millis};
 use crate::record::{Outcome, Stages};
 use hotstandby_e2e::harness::START_LIMIT;
-use hotstandby_e2e::objects::{Kind, is_ready_pod, items, name_of, text, uid_of};
+use hotstandby_e2e::objects::Kind;
 use hotstandby_e2e::scene::Scene;
-use hotstandby_e2e::watchdog::pod_ip;
+use hotstandby_e2e::trial::Active;
 use hotstandby_testbed::client::{ClientConfig, request};
 use hotstandby_testbed::faults::{ContainerProcess, Inflicted};
 
@@ -38,33 +38,15 @@ pub(crate) struct Floor {
     killed: KilledOnce,
 }
 
-struct Pod {
-    name: String,
-    uid: String,
-    ip: String,
-    node: String,
-}
-
 impl Floor {
     /// Puts two pods and the Service on the cluster.
     pub(crate) async fn create(bench: &Arc<Bench>) -> Result<Self> {
-        let objects = &bench.env.objects;
-        let namespace = create_namespace(objects, "floor").await?;
         let service = Kind::Service
             .object(SERVICE, &json!({"spec": {"ports": [{"name": "http", "port": 80, "targetPort": PORT}]}}));
-        let service = objects.create(Kind::Service, &namespace, &service).await?;
-        let ip = text(&service, "/spec/clusterIP");
-        let target = format!("{ip}:80").parse().with_context(|| format!("no address: {ip}"))?;
         let workload = Scene::default().replicas(PODS).workload_object();
-        objects.create(Kind::Deployment, &namespace, &workload).await?;
-        bench.expect_pods(PODS.cast_signed());
-        Ok(Self {
-            bench: bench.clone(),
-            namespace,
-            target,
-            slice: Mutex::default(),
-            killed: KilledOnce::default(),
-        })
+        let (namespace, target) = deploy_app(bench, "floor", &service, &workload, PODS).await?;
+        let (slice, killed) = (Mutex::default(), KilledOnce::default());
+        Ok(Self { bench: bench.clone(), namespace, target, slice, killed })
     }
 
     /// Removes it all.
@@ -79,63 +61,63 @@ impl Floor {
     }
 
     async fn try_trial(&self, after_kill: bool, turn: usize) -> Result<Outcome> {
-        let pods = self.wait_for_pods().await?;
-        let now = self.read_address();
-        let (from, to) = match pods.iter().position(|pod| Some(&pod.ip) == now.as_ref()) {
-            Some(0) => (0, 1),
-            Some(_) => (1, 0),
-            None => {
-                let first = pods.first().context("no pod")?;
-                self.write_slice(first).await?;
-                (0, 1)
-            }
-        };
-        let (Some(from), Some(to)) = (pods.get(from), pods.get(to)) else {
-            anyhow::bail!("two pods are needed")
-        };
+        let (from, to) = self.choose_pods().await?;
         let (client, node) = self.bench.start_client(self.target, &[&from.node], turn).await?;
-        let victim = if after_kill { Some(self.find_container(from).await?) } else { None };
+        let victim = if after_kill { Some(self.find_container(&from).await?) } else { None };
         self.bench.slots.wait_until_free().await?;
 
         if let Some(process) = victim {
             process.signal(Signal::SIGKILL)?;
             tokio::time::sleep(PROOF).await;
         }
-        let (fault, write) = self.write_slice(to).await?;
-        let trace = bench::watch_client(client, fault.at, &from.name, LIMIT).await?;
-        let Some(mut seen) = bench::describe_failover(&trace, fault.at, &from.name) else {
+        let (fault, write) = self.write_slice(&to).await?;
+        let trace = bench::watch_client(client, fault.at, &from.pod, LIMIT).await?;
+        let Some(mut seen) = bench::describe_failover(&trace, fault.at, &from.pod) else {
             let failed = trace.failed().try_into().unwrap_or(u64::MAX);
             return Ok(Outcome::TimedOut { limit_ms: to_millis(LIMIT), failed });
         };
         if let Err(reason) = self.bench.slots.judge(&format!("{}/", self.namespace), fault.at) {
             return Ok(Outcome::Invalid { reason });
         }
-        ensure!(seen.to == to.name, "another pod answered than the one that was written");
+        ensure!(seen.to == to.pod, "another pod answered than the one that was written");
         seen.client_node = node;
         if after_kill {
             let objects = &self.bench.env.objects;
-            self.killed.replace_if_killed_before(objects, &self.namespace, &from.name, &from.uid).await?;
+            self.killed.replace_if_killed_before(objects, &self.namespace, &from).await?;
         }
         let (traffic, gap) = (to_millis(write), seen.gap_ms);
         seen.stages = Some(Stages { traffic, platform: gap - traffic, ..Stages::default() });
         Ok(Outcome::Failover(Box::new(seen)))
     }
 
-    async fn find_container(&self, pod: &Pod) -> Result<ContainerProcess> {
+    async fn find_container(&self, pod: &Active) -> Result<ContainerProcess> {
         let env = &self.bench.env;
-        env.cluster.faults().find_container(env.objects.client(), &self.namespace, &pod.name, None).await
+        env.cluster.faults().find_container(env.objects.client(), &self.namespace, &pod.pod, None).await
+    }
+
+    /// The pod that the slice names, and the other one.
+    async fn choose_pods(&self) -> Result<(Active, Active)> {
+        let pods: Result<[Active; PODS], _> = self.wait_for_pods().await?.try_into();
+        let Ok([first, second]) = pods else { bail!("two pods are needed") };
+        match self.read_address() {
+            Some(ip) if ip == first.ip => Ok((first, second)),
+            Some(ip) if ip == second.ip => Ok((second, first)),
+            _ => {
+                self.write_slice(&first).await?;
+                Ok((first, second))
+            }
+        }
     }
 
     /// Waits until both pods answer: after a power cut the API server shows old addresses for a while.
-    async fn wait_for_pods(&self) -> Result<Vec<Pod>> {
+    async fn wait_for_pods(&self) -> Result<Vec<Active>> {
         wait_slowly(START_LIMIT, "both pods of the floor to answer", async || {
-            let (found, _) = self.bench.env.objects.list(Kind::Pod, &self.namespace, "").await?;
-            let mut pods: Vec<Pod> = found.iter().filter(|pod| is_ready_pod(pod)).map(Pod::read).collect();
-            pods.sort_by(|a, b| a.name.cmp(&b.name));
+            let mut pods = list_ready_pods(&self.bench.env.objects, &self.namespace).await?;
+            pods.sort_by(|a, b| a.pod.cmp(&b.pod));
             for pod in &pods {
                 let address = format!("{}:{PORT}", pod.ip).parse().context("reading a pod's address")?;
                 let asked = async move { Ok(request(&ClientConfig::new(address)).await) };
-                if self.bench.hands.run(asked).await?.who() != Some(pod.name.as_str()) {
+                if self.bench.hands.run(asked).await?.who() != Some(pod.pod.as_str()) {
                     return Ok(None);
                 }
             }
@@ -147,13 +129,11 @@ impl Floor {
     /// Reads the address in the slice.
     fn read_address(&self) -> Option<String> {
         let slice = self.slice.lock().unwrap_or_else(PoisonError::into_inner);
-        let slice = serde_json::to_value(slice.as_ref()?).ok()?;
-        let first = items(&slice, "/endpoints").first()?;
-        items(first, "/addresses").first()?.as_str().map(str::to_owned)
+        slice.as_ref()?.endpoints.first()?.addresses.first().cloned()
     }
 
     /// Writes the slice; returns when that began and how long it took.
-    async fn write_slice(&self, to: &Pod) -> Result<(Inflicted, Duration)> {
+    async fn write_slice(&self, to: &Active) -> Result<(Inflicted, Duration)> {
         let known = self.slice.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let version = known.as_ref().and_then(|slice| slice.metadata.resource_version.clone());
         let slice: EndpointSlice =
@@ -178,7 +158,7 @@ impl Floor {
         Ok((fault, took))
     }
 
-    fn make_slice(&self, to: &Pod, version: Option<&str>) -> Value {
+    fn make_slice(&self, to: &Active, version: Option<&str>) -> Value {
         json!({
             "metadata": {
                 "name": "raw-by-hand",
@@ -194,19 +174,8 @@ impl Floor {
                 "addresses": [to.ip],
                 "conditions": {"ready": true, "serving": true, "terminating": false},
                 "nodeName": to.node,
-                "targetRef": {"kind": "Pod", "name": to.name, "namespace": self.namespace, "uid": to.uid},
+                "targetRef": {"kind": "Pod", "name": to.pod, "namespace": self.namespace, "uid": to.uid},
             }],
         })
-    }
-}
-
-impl Pod {
-    fn read(pod: &Value) -> Self {
-        Self {
-            name: name_of(pod).to_owned(),
-            uid: uid_of(pod).to_owned(),
-            ip: pod_ip(pod),
-            node: text(pod, "/spec/nodeName").to_owned(),
-        }
     }
 }

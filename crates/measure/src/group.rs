@@ -51,15 +51,9 @@ pub(crate) struct Change {
 impl Group {
     /// Puts a group on the cluster; [`Self::wait_until_settled`] waits for it.
     pub(crate) async fn create(bench: &Arc<Bench>, name: &str, scene: &Scene) -> Result<Self> {
-        let objects = &bench.env.objects;
-        let namespace = create_namespace(objects, name).await?;
         let service = scene.service_objects().first().context("a scene without a Service")?;
-        let service = objects.create(Kind::Service, &namespace, service).await?;
-        let ip = text(&service, "/spec/clusterIP");
-        let target = format!("{ip}:80").parse().with_context(|| format!("no address: {ip}"))?;
-        objects.create(Kind::Deployment, &namespace, &scene.workload_object()).await?;
-        objects.create(Kind::ActiveStandby, &namespace, &scene.group()).await?;
-        bench.expect_pods(PODS.cast_signed());
+        let (namespace, target) = deploy_app(bench, name, service, &scene.workload_object(), PODS).await?;
+        bench.env.objects.create(Kind::ActiveStandby, &namespace, &scene.group()).await?;
         Ok(Self { namespace, target, bench: bench.clone(), changes: Mutex::default() })
     }
 
@@ -84,18 +78,7 @@ impl Group {
 
     /// Its ready pods.
     pub(crate) async fn list_pods(&self) -> Result<Vec<Active>> {
-        let (pods, _) = self.objects().list(Kind::Pod, &self.namespace, "").await?;
-        Ok(pods
-            .iter()
-            .filter(|pod| is_ready_pod(pod))
-            .map(|pod| Active {
-                pod: name_of(pod).to_owned(),
-                uid: uid_of(pod).to_owned(),
-                node: text(pod, "/spec/nodeName").to_owned(),
-                ip: pod_ip(pod),
-                term: 0,
-            })
-            .collect())
+        list_ready_pods(self.objects(), &self.namespace).await
     }
 
     /// Chooses a pod other than the active. All of them take turns.
@@ -171,12 +154,39 @@ impl Group {
     }
 }
 
-/// A namespace that no earlier run has used.
-pub(crate) async fn create_namespace(objects: &Objects, name: &str) -> Result<String> {
+/// Deploys a Service and pods of the app in a namespace that no earlier run has used. Returns the namespace and the
+/// Service's address.
+pub(crate) async fn deploy_app(
+    bench: &Bench,
+    name: &str,
+    service: &Value,
+    workload: &Value,
+    pods: usize,
+) -> Result<(String, SocketAddr)> {
+    let objects = &bench.env.objects;
     let millis = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
     let namespace = format!("measure-{name}-{}", millis % 10_000_000);
     objects.create(Kind::Namespace, "", &Kind::Namespace.object(&namespace, &json!({}))).await?;
-    Ok(namespace)
+    let service = objects.create(Kind::Service, &namespace, service).await?;
+    let ip = text(&service, "/spec/clusterIP");
+    let target = format!("{ip}:80").parse().with_context(|| format!("no address: {ip}"))?;
+    objects.create(Kind::Deployment, &namespace, workload).await?;
+    bench.expect_pods(pods.cast_signed());
+    Ok((namespace, target))
+}
+
+/// The ready pods of a namespace.
+pub(crate) async fn list_ready_pods(objects: &Objects, namespace: &str) -> Result<Vec<Active>> {
+    let (pods, _) = objects.list(Kind::Pod, namespace, "").await?;
+    let ready = pods.iter().filter(|pod| is_ready_pod(pod));
+    let read = |pod: &Value| Active {
+        pod: name_of(pod).to_owned(),
+        uid: uid_of(pod).to_owned(),
+        node: text(pod, "/spec/nodeName").to_owned(),
+        ip: pod_ip(pod),
+        term: 0,
+    };
+    Ok(ready.map(read).collect())
 }
 
 /// Removes a namespace, and waits until no slice and no pod of it is left.

@@ -8,6 +8,7 @@ use kube::Client;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use hotstandby_testbed::access::client_from;
+use hotstandby_testbed::faults::Inflicted;
 use hotstandby_testbed::netns::in_netns;
 
 /// The runtime. To be dropped outside any other.
@@ -53,6 +54,19 @@ impl Hands {
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         self.handle.spawn(work).await.context("work inside the cluster's network ended early")?
+    }
+
+    /// Runs a fault there; returns when it began.
+    pub(crate) async fn inflict(
+        &self,
+        fault: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> Result<Inflicted> {
+        self.run(async move {
+            let begin = Inflicted::now();
+            fault.await?;
+            Ok(begin)
+        })
+        .await
     }
 
     /// Starts something there that continues by itself.

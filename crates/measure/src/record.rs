@@ -210,17 +210,7 @@ impl Outcome {
                 let stages = seen.stages.map_or_else(String::new, describe_stages);
                 format!("{:.1} ms, {} failed, {}{stages}", seen.gap_ms, seen.failed, seen.reason)
             }
-            Self::Outage { ms, failed, moved } => {
-                let who = if *moved { "another pod" } else { "the same pod" };
-                format!("no answer for {ms:.1} ms, {failed} failed, then {who} answered")
-            }
-            Self::Elapsed { ms } => format!("{ms:.1} ms"),
-            Self::TimedOut { limit_ms, failed } => {
-                format!("NOTHING within {limit_ms:.0} ms, {failed} failed")
-            }
-            Self::Requests(requests) => format!("{requests:?}"),
-            Self::Memory(memory) => format!("{memory:?}"),
-            Self::Invalid { reason } => format!("invalid: {reason}"),
+            other => format!("{other:?}"),
         }
     }
 }

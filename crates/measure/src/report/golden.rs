@@ -149,7 +149,10 @@ fn run() -> Run {
         others
             .extend(other_trials(experiment.key).into_iter().map(|outcome| sample(experiment.key, outcome)));
     }
-    Run { conditions: vec![conditions], samples }.merge(Run { conditions: vec![other], samples: others })
+    let run = Run { conditions: vec![conditions], samples };
+    let run = run.merge(Run { conditions: vec![other], samples: others });
+    // As `--from` reads it.
+    serde_json::from_str(&serde_json::to_string(&run).unwrap()).unwrap()
 }
 
 #[test]
