@@ -61,8 +61,8 @@ type Samples = Arc<Mutex<Vec<Sample>>>;
 
 /// A client at work on a thread of its own.
 ///
-/// Run one per node at a time: several share the node's connection tracking, where entries of dead addresses
-/// then show up as time-outs of each other.
+/// Several may run on one node. They share its connection tracking, where entries of dead addresses can show up as time-outs of
+/// each other for some seconds after an outage: what is measured runs one client per node.
 #[derive(Debug)]
 pub struct Client {
     samples: Samples,
