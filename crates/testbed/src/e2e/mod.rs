@@ -8,6 +8,7 @@ mod args;
 pub mod audit;
 mod demo;
 mod fears;
+pub mod feeder;
 pub mod harness;
 pub mod judge;
 pub mod led;
