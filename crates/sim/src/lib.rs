@@ -24,7 +24,6 @@ mod builtin;
 mod cel;
 mod cells;
 mod clock;
-pub mod conformance;
 mod crd;
 mod decode;
 mod discovery;

@@ -13,7 +13,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cluster::{Cgroup, Cluster, Component, Request, is_first_of_its_namespace, link_is_up, set_link};
+use crate::cluster::{
+    Cgroup, Cluster, Component, Request, is_first_of_its_namespace, link_is_up, set_link, working_set,
+};
 use crate::paths::NodePaths;
 
 /// Where containerd puts containers below a node's cgroup: the name of its namespace for Kubernetes.
@@ -159,8 +161,7 @@ impl<'a> Faults<'a> {
         let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let found = api.get(pod).await.with_context(|| format!("reading pod {namespace}/{pod}"))?;
         let (node, id) = container_of(&found, container)?;
-        let group = Cgroup::new(&self.cluster.node(&node)?.cgroup())?.child(CONTAINERS).child(&id);
-        let processes = group.processes();
+        let processes = self.container_cgroup(&node, &id)?.processes();
         let pid = processes
             .iter()
             .copied()
@@ -169,6 +170,40 @@ impl<'a> Faults<'a> {
             .or_else(|| processes.iter().copied().min())
             .with_context(|| format!("container {id} of pod {namespace}/{pod} on {node} has no process"))?;
         Ok(ContainerProcess { pid, node, container_id: id })
+    }
+
+    /// All processes of a container, by the machine's numbers.
+    pub fn container_processes(&self, container: &ContainerProcess) -> Result<Vec<i32>> {
+        Ok(self.container_cgroup(&container.node, &container.container_id)?.processes())
+    }
+
+    /// The memory of a container in bytes, as `kubectl top` shows it: its working set.
+    pub fn container_memory(&self, container: &ContainerProcess) -> Result<u64> {
+        let node = self.cluster.node(&container.node)?.cgroup();
+        working_set(&node.join(CONTAINERS).join(&container.container_id))
+    }
+
+    fn container_cgroup(self, node: &str, container_id: &str) -> Result<Cgroup> {
+        Ok(Cgroup::new(&self.cluster.node(node)?.cgroup())?.child(CONTAINERS).child(container_id))
+    }
+
+    /// Restarts Kubernetes' own clients of the API server: the controller manager, the scheduler, and each node's kubelet and
+    /// kube-proxy. While the API server is away they wait longer and longer between two tries, and they keep that pace for
+    /// minutes after it is back.
+    pub fn restart_clients(&self) -> Result<()> {
+        for component in [Component::ControllerManager, Component::Scheduler] {
+            self.restart(component)?;
+        }
+        for node in self.cluster.nodes() {
+            for pid in Cgroup::new(&node.cgroup())?.child("system").processes() {
+                let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                if matches!(name.trim(), "kube-proxy" | "kubelet") {
+                    // The node's first process starts it again.
+                    let _gone_already = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Sends a signal to the main process of a pod's container. To measure from the signal, take

@@ -181,16 +181,9 @@ pub fn sample_app_archive(progress: &Progress) -> Result<PathBuf> {
 }
 
 fn sample_app(progress: &Progress) -> Result<PathBuf> {
-    // Without default features the app needs next to no dependency and is built in seconds; in a folder of
-    // its own, no cluster's start waits for another build's lock.
+    // In a folder of its own, no cluster's start waits for another build's lock.
     let folder = tools_cache().join("target");
-    build_static_with(
-        progress,
-        env!("CARGO_PKG_NAME"),
-        "testbed-app",
-        &["--release", "--no-default-features"],
-        Some(folder),
-    )
+    build_static_with(progress, "hotstandby-testbed-app", "testbed-app", &["--release"], Some(folder))
 }
 
 /// The archive with the sample app below a gatekeeper. Not in the sample app's own image: that is part of every

@@ -15,27 +15,19 @@
 //! cluster.faults().power_off("n1")?;
 //! # Ok(()) }
 //! ```
-//!
-//! Without the feature `harness` this library is empty: see the comment in `Cargo.toml`.
-#![cfg(feature = "harness")]
 
 pub mod access;
 pub mod client;
 pub mod cluster;
-pub mod conformance;
 pub mod dns;
 pub mod draw;
-pub mod e2e;
 pub mod faults;
-pub mod gatekeeper;
-pub mod held;
 pub mod image;
-pub mod measure;
 pub mod netns;
-pub mod old;
 pub mod paths;
 pub mod progress;
 pub mod tools;
 pub mod trace;
+pub mod wait;
 
 pub use cluster::{Cluster, ClusterConfig, reexec_entry};

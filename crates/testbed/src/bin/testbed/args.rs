@@ -54,9 +54,6 @@ pub(crate) enum Command {
     Client(Client),
     /// Ask the cluster's DNS for a name, and print each record with its time to live.
     Resolve(Resolve),
-    /// Run a stand-in for one of the older controllers until Enter, and print what it does. Grant it its rights first:
-    /// `kubectl apply -f crates/testbed/manifests/b/rights.yaml`.
-    Old(Old),
     /// Show the end of a program's log; without a name, list the logs.
     Logs {
         /// For example `apiserver` or `n1-kubelet`.
@@ -221,28 +218,6 @@ pub(crate) struct Resolve {
     /// From which machine: n1, n2, … or cp.
     #[arg(long, default_value = "n1")]
     pub(crate) from: String,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Old {
-    /// a: annotated Services; b: role labels of pods with app=hapod; d: the health toggle.
-    pub(crate) system: OldSystem,
-    /// Where its pods are; a looks everywhere.
-    #[arg(long, short, default_value = "default")]
-    pub(crate) namespace: String,
-    /// Which pods d is for: their label `app`.
-    #[arg(long, default_value = "db")]
-    pub(crate) app: String,
-    /// How many seconds d pauses between its looks.
-    #[arg(long, default_value_t = 10)]
-    pub(crate) pause: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OldSystem {
-    A,
-    B,
-    D,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

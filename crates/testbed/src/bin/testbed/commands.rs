@@ -11,14 +11,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, anyhow, bail};
 use hotstandby_testbed::client::{Client, ClientConfig, summary};
 use hotstandby_testbed::faults::Inflicted;
-use hotstandby_testbed::old::{Old, System};
 use hotstandby_testbed::paths::Paths;
 use hotstandby_testbed::progress::{Progress, require_root};
 use hotstandby_testbed::trace::Trace;
 use hotstandby_testbed::{Cluster, ClusterConfig, dns, image};
 use nix::sys::signal::Signal;
 
-use crate::args::{self, Action, Args, Command, Fault, OldSystem, RecordKind};
+use crate::args::{self, Action, Args, Command, Fault, RecordKind};
 use crate::enter;
 
 const READY_LIMIT: Duration = Duration::from_mins(2);
@@ -39,7 +38,6 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::LoadImage { archive } => load_image(&Cluster::attach(name)?, &archive)?,
         Command::Client(client) => ask(&Cluster::attach(name)?, &client)?,
         Command::Resolve(query) => resolve(&Cluster::attach(name)?, &query)?,
-        Command::Old(old) => run_old(&Cluster::attach(name)?, old)?,
         Command::Logs { log, lines } => logs(&Paths::new(name)?, log.as_deref(), lines)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -247,27 +245,6 @@ fn resolve(cluster: &Cluster, query: &args::Resolve) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn run_old(cluster: &Cluster, wanted: args::Old) -> Result<()> {
-    let system = match wanted.system {
-        OldSystem::A => System::A,
-        OldSystem::B => System::B,
-        OldSystem::D => System::D { app: wanted.app, pause: Duration::from_secs(wanted.pause) },
-    };
-    let runtime = runtime()?;
-    let old = runtime.block_on(Old::start(cluster, &wanted.namespace, system))?;
-    let ended = std::thread::spawn(|| io::stdin().read_line(&mut String::new()));
-    let mut told = 0;
-    while !ended.is_finished() && old.is_running() {
-        let deeds = old.deeds();
-        for deed in deeds.iter().skip(told) {
-            print(format_args!("{deed}"))?;
-        }
-        told = deeds.len();
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    old.stop()
 }
 
 fn logs(paths: &Paths, log: Option<&str>, lines: usize) -> Result<()> {

@@ -1,0 +1,38 @@
+//! What a test needs for itself alone.
+
+/// What no other test may touch while this one runs. A test declares the first of these that covers all it needs; tests that
+/// cannot run beside others run in this order, from what restarts nothing to what restarts most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Needs {
+    /// Its own namespace, which every test has. Such tests run side by side, so they must not care about the speed of others,
+    /// nor about when kube-proxy programs a change: it programs one a second on each node, whoever made it.
+    Namespace,
+    /// The timing of changes to Services: the test holds a deadline that a change of somebody else's endpoints could delay by
+    /// kube-proxy's second, such as a pod that serves on for 1.1 s after it was told to end.
+    ServiceTiming,
+    /// What is installed for the whole cluster: hotstandby's rights beyond its own, and admission policies.
+    Install,
+    /// The replicas of hotstandby.
+    Replicas,
+    /// The programs of the control plane.
+    ControlPlane,
+    /// The nodes.
+    Nodes,
+    /// The record of the whole run, so the test comes last.
+    Record,
+}
+
+impl Needs {
+    /// In words, for the list of tests and for the times at the end.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespace",
+            Self::ServiceTiming => "service timing",
+            Self::Install => "install",
+            Self::Replicas => "replicas",
+            Self::ControlPlane => "control plane",
+            Self::Nodes => "nodes",
+            Self::Record => "record",
+        }
+    }
+}
