@@ -9,6 +9,7 @@ mod addresses;
 mod args;
 mod client_view;
 mod forwarder;
+mod judge;
 mod observer;
 pub mod pod;
 mod processes;

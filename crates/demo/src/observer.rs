@@ -1,5 +1,6 @@
 //! What happens on the API server, every single change of it, and when.
 
+use crate::judge::Judge;
 use crate::scene::{GROUP, NAMESPACE, PODS, SERVICE, SYSTEM};
 use anyhow::{Context as _, Result, bail};
 use hotstandby_sim::{Handle, Reply, Request, Watch};
@@ -135,6 +136,7 @@ pub(crate) struct Observer {
 
 impl Observer {
     pub(crate) fn start(handle: &Handle) -> Result<Self> {
+        let pods = watch(handle, &format!("/api/v1/namespaces/{NAMESPACE}/pods"))?;
         let seats = watch(handle, &format!("/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases"))?;
         let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices");
         let slices = watch(handle, &slices)?;
@@ -142,7 +144,8 @@ impl Observer {
         let groups = watch(handle, &groups)?;
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (tell, news) = tokio::sync::watch::channel(0);
-        let task = tokio::spawn(observe(handle.clone(), [seats, slices, groups], Arc::clone(&seen), tell));
+        let task =
+            tokio::spawn(observe(handle.clone(), [pods, seats, slices, groups], Arc::clone(&seen), tell));
         Ok(Self { seen, news, task })
     }
 
@@ -191,22 +194,28 @@ fn watch(handle: &Handle, path: &str) -> Result<Watch> {
 
 async fn observe(
     handle: Handle,
-    mut watches: [Watch; 3],
+    mut watches: [Watch; 4],
     seen: Arc<Mutex<Seen>>,
     news: tokio::sync::watch::Sender<u64>,
 ) {
     let mut version = 0;
+    let mut judge = Judge::new();
     loop {
         version = handle.changed_after(version).await;
-        let [seats, slices, groups] = &mut watches;
-        let events = handle.with(|server| (server.poll(seats), server.poll(slices), server.poll(groups)));
+        let events = handle.with(|server| watches.each_mut().map(|watch| server.poll(watch)));
         let at = Instant::now();
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (seats, slices, groups) = events;
+        // Pods before what names them, and the seat before the slices that follow it.
+        let [pods, seats, slices, groups] = events;
+        for event in &pods {
+            seen.wrong.extend(judge.tell_pod(event, at));
+        }
         for event in &seats {
+            seen.wrong.extend(judge.tell_seat(event, at));
             note_seat(&mut seen, event, at);
         }
-        for event in &slices {
+        for event in slices.iter().filter(|event| is_of_service(event)) {
+            seen.wrong.extend(judge.tell_slice(event, at));
             note_slice(&mut seen, event, at);
         }
         for event in groups {
@@ -223,37 +232,24 @@ fn note_seat(seen: &mut Seen, event: &Value, at: Instant) {
     let holder = text(event, "/object/spec/holderIdentity").filter(|holder| !holder.is_empty());
     let term = event.pointer("/object/spec/leaseTransitions").and_then(Value::as_i64);
     let Some(term) = term else { return };
-    if let Some(last) = seen.seats.last() {
-        if term < last.term {
-            seen.wrong.push(format!("the seat's term went back from {} to {term}", last.term));
-        }
-        if term == last.term && last.pod.as_deref() == holder {
-            return;
-        }
+    if seen.seats.last().is_some_and(|last| last.term == term && last.pod.as_deref() == holder) {
+        return;
     }
     seen.seats.push(Change { at, term, pod: holder.map(str::to_owned) });
 }
 
-fn note_slice(seen: &mut Seen, event: &Value, at: Instant) {
+/// Whether a slice feeds the demo's Service.
+fn is_of_service(event: &Value) -> bool {
     // In a JSON pointer `~1` is a slash.
-    if text(event, "/object/metadata/labels/kubernetes.io~1service-name") != Some(SERVICE) {
-        return;
-    }
+    text(event, "/object/metadata/labels/kubernetes.io~1service-name") == Some(SERVICE)
+}
+
+fn note_slice(seen: &mut Seen, event: &Value, at: Instant) {
     let endpoints = event.pointer("/object/endpoints").and_then(Value::as_array);
-    let endpoints = endpoints.map_or(&[] as &[Value], Vec::as_slice);
-    let addresses: usize =
-        endpoints.iter().filter_map(|one| one.pointer("/addresses")?.as_array()).map(Vec::len).sum();
-    if addresses > 1 {
-        seen.wrong.push(format!("a slice of the Service names {addresses} addresses"));
-    }
-    let pod = endpoints.first().and_then(|one| text(one, "/targetRef/name")).map(str::to_owned);
+    let first = endpoints.and_then(|endpoints| endpoints.first());
+    let pod = first.and_then(|one| text(one, "/targetRef/name")).map(str::to_owned);
     let term = text(event, "/object/metadata/annotations/hotstandby.dev~1term");
     let term = term.and_then(|term| term.parse().ok()).unwrap_or_default();
-    let holder = seen.seats.iter().rev().find(|seat| seat.term == term).and_then(|seat| seat.pod.clone());
-    if pod.is_some() && pod != holder {
-        let (pod, holder) = (pod.clone().unwrap_or_default(), holder.unwrap_or_else(|| "nobody".to_owned()));
-        seen.wrong.push(format!("a slice names {pod} at term {term}, whose seat {holder} holds"));
-    }
     if seen.slices.last().is_some_and(|last| last.term == term && last.pod == pod) {
         return;
     }
@@ -274,18 +270,31 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn pod(name: &str, address: &str) -> Value {
+        json!({"type": "ADDED", "object": {
+            "metadata": {"name": name, "uid": name}, "status": {"podIPs": [{"ip": address}]},
+        }})
+    }
+
     fn seat(term: i64, holder: &str) -> Value {
-        json!({"type": "MODIFIED", "object": {"spec": {"leaseTransitions": term, "holderIdentity": holder}}})
+        json!({"type": "MODIFIED", "object": {
+            "metadata": {"name": "cr.web", "uid": "s", "annotations": {"hotstandby.dev/holder-uid": holder}},
+            "spec": {"leaseTransitions": term, "holderIdentity": holder},
+        }})
     }
 
     fn slice(term: i64, pods: &[&str]) -> Value {
-        let endpoints: Vec<Value> =
-            pods.iter().map(|pod| json!({"addresses": ["127.0.0.2"], "targetRef": {"name": pod}})).collect();
+        let endpoints: Vec<Value> = pods
+            .iter()
+            .map(|pod| json!({"addresses": ["127.0.0.2"], "targetRef": {"name": pod, "uid": pod}}))
+            .collect();
         json!({"type": "MODIFIED", "object": {
             "metadata": {
+                "name": "slice", "uid": "e",
                 "labels": {"kubernetes.io/service-name": SERVICE},
-                "annotations": {"hotstandby.dev/term": term.to_string()},
+                "annotations": {"hotstandby.dev/seat-uid": "s", "hotstandby.dev/term": term.to_string()},
             },
+            "addressType": "IPv4",
             "endpoints": endpoints,
         }})
     }
@@ -293,17 +302,31 @@ mod tests {
     #[test]
     fn two_addresses_a_stranger_and_a_term_that_goes_back_are_seen() {
         let now = Instant::now();
-        let mut seen = Seen::default();
-        note_seat(&mut seen, &seat(7, "a"), now);
-        note_slice(&mut seen, &slice(7, &["a"]), now);
-        note_seat(&mut seen, &seat(8, "b"), now);
-        note_slice(&mut seen, &slice(8, &[]), now);
-        note_slice(&mut seen, &slice(8, &["b"]), now);
-        assert_eq!(seen.wrong, Vec::<String>::new());
+        let (mut seen, mut judge) = (Seen::default(), Judge::new());
+        let mut wrong = Vec::new();
+        wrong.extend(judge.tell_pod(&pod("a", "127.0.0.2"), now));
+        wrong.extend(judge.tell_pod(&pod("b", "127.0.0.2"), now));
+        wrong.extend(judge.tell_seat(&seat(7, "a"), now));
+        let told = [slice(7, &["a"]), slice(8, &[]), slice(8, &["b"])];
+        wrong.extend(judge.tell_slice(&told[0], now));
+        wrong.extend(judge.tell_seat(&seat(8, "b"), now));
+        wrong.extend(judge.tell_slice(&told[1], now));
+        wrong.extend(judge.tell_slice(&told[2], now));
+        for event in &told {
+            assert!(is_of_service(event));
+            note_slice(&mut seen, event, now);
+        }
+        assert_eq!(wrong, Vec::<String>::new());
         assert_eq!(seen.slice_after(7).and_then(|change| change.pod.as_deref()), Some("b"));
-        note_slice(&mut seen, &slice(8, &["b", "a"]), now);
-        note_slice(&mut seen, &slice(8, &["a"]), now);
-        note_seat(&mut seen, &seat(6, "b"), now);
-        assert_eq!(seen.wrong.len(), 3, "{:?}", seen.wrong);
+        let two = judge.tell_slice(&slice(8, &["b", "a"]), now);
+        assert!(two.iter().any(|wrong| wrong.contains("has 2 IPv4 endpoints")), "{two:?}");
+        assert!(two.iter().any(|wrong| wrong.contains("names a (127.0.0.2), which did not hold")), "{two:?}");
+        let stranger = judge.tell_slice(&slice(8, &["a"]), now);
+        assert_eq!(stranger.len(), 1, "{stranger:?}");
+        let unknown = judge.tell_slice(&slice(8, &["c"]), now);
+        assert!(unknown.iter().all(|wrong| wrong.contains("a pod that never was")), "{unknown:?}");
+        let back = judge.tell_seat(&seat(6, "b"), now);
+        assert_eq!(back.len(), 1, "{back:?}");
+        assert!(back.iter().all(|wrong| wrong.starts_with("I3: ")), "{back:?}");
     }
 }

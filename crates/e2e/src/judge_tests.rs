@@ -2,6 +2,7 @@
 
 use super::*;
 use serde_json::json;
+use std::time::Duration;
 
 fn record(version: u64, kind: Kind, object: Value) -> Record {
     Record { seen: Instant::now(), version, kind, deleted: false, object: Arc::new(object) }

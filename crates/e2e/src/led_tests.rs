@@ -1,8 +1,14 @@
 //! Each rule broken once, and what does not break it.
 
 use super::*;
+use crate::objects::Kind;
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Instant;
+
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+const SEAT_UID: &str = "hotstandby.dev/seat-uid";
+const TERM: &str = "hotstandby.dev/term";
 
 fn record(version: u64, kind: Kind, object: Value) -> Record {
     Record { seen: Instant::now(), version, kind, deleted: false, object: Arc::new(object) }

@@ -1,7 +1,7 @@
 //! The end-to-end tests: a real cluster, hotstandby on it as users install it, one fear at a time.
 //!
 //! While a test runs, a watchdog follows every version of its objects and holds them against the invariants
-//! of `DESIGN.md`, and a client opens a new connection every 5 ms. Time limits are generous, because the
+//! of `docs/invariants.md`, and a client opens a new connection every 5 ms. Time limits are generous, because the
 //! machine is shared with the whole cluster; how fast it is gets measured by `cargo measure`.
 
 mod args;
@@ -9,6 +9,7 @@ pub mod audit;
 pub mod conformance;
 mod demo;
 mod fears;
+pub mod feeder;
 pub mod gatekeeper;
 pub mod harness;
 pub mod held;

@@ -1,6 +1,6 @@
 //! What must hold of everything a replica asks for, at the moment it asks.
 
-use super::history::{FactKey, is_of_node};
+use super::history::{FactKey, decided_seat, is_of_node};
 use super::knowledge::Knowledge;
 use super::truth::LATELY;
 use super::world::{CONTROLLER, Node, World};
@@ -9,6 +9,8 @@ use hotstandby_core::ids::Uid;
 use hotstandby_core::observation::GroupView;
 use hotstandby_core::reason::Reason;
 use hotstandby_core::view::{MemberView, Phase, SliceContent};
+use hotstandby_invariants::Invariant::{OneActive, RecordedReason, TermsGrow};
+use hotstandby_invariants::{Fact, Owner};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,10 +39,8 @@ pub(super) struct Asker<'a> {
 impl Asker<'_> {
     /// Everything wrong with writing this to the seat.
     pub(super) fn seat(&self, pre: &Precondition, seat: &SeatWrite) -> Vec<String> {
-        let mut wrong = Vec::new();
-        if self.world.electing.is_some() {
-            wrong.push("I7: the Lease of others is written".into());
-        }
+        let owner = if self.world.electing.is_some() { Owner::Election } else { Owner::Nobody };
+        let mut wrong = self.world.history.judge(&Fact::WriteAsked { object: "the seat", owner });
         self.precondition(pre, seat, &mut wrong);
         self.live_read(seat, &mut wrong);
         self.successor(seat, &mut wrong);
@@ -53,18 +53,15 @@ impl Asker<'_> {
 
     fn precondition(&self, pre: &Precondition, seat: &SeatWrite, wrong: &mut Vec<String>) {
         let Precondition::Unchanged { uid, rv } = pre else { return };
-        if self.world.history.highest(uid).is_some_and(|highest| seat.term <= highest)
-            && self.world.seat.as_ref().is_some_and(|now| now.rv == *rv)
-        {
-            wrong.push(format!("I3: the seat goes back to term {}", seat.term));
+        if self.world.seat.as_ref().is_some_and(|now| now.rv == *rv) {
+            let decided = decided_seat(uid, seat.term, &seat.holder.uid);
+            wrong.extend(self.world.history.judge(&decided));
         }
         let Some(record) = self.world.history.record(rv) else {
-            wrong.push("I3: the precondition names a version that never was".into());
+            wrong.push(TermsGrow.broken("the precondition names a version that never was"));
             return;
         };
-        if record.controller.as_deref().is_some_and(|name| name != CONTROLLER) {
-            wrong.push("I7: the seat is another install's".into());
-        }
+        wrong.extend(self.world.history.judge_owner("the seat", record.controller.as_deref()));
         let intact = record.sealed().filter(|marks| {
             record.controller.as_deref() == Some(CONTROLLER)
                 && !self.world.history.is_blurred(uid)
@@ -72,10 +69,10 @@ impl Asker<'_> {
         });
         let Some(marks) = intact else { return };
         if matches!(seat.reason, Reason::SeatRepaired | Reason::SeatRecreated | Reason::Initial) {
-            wrong.push(format!("I6: {} though the seat is intact", seat.reason));
+            wrong.push(RecordedReason.broken(format!("{} though the seat is intact", seat.reason)));
         }
         if marks.holder_uid == seat.holder.uid {
-            wrong.push(format!("I6: {} holds the seat already", seat.holder.name));
+            wrong.push(RecordedReason.broken(format!("{} holds the seat already", seat.holder.name)));
         }
     }
 
@@ -95,17 +92,21 @@ impl Asker<'_> {
         }
         // Newer evidence may say that it can serve again; but a pod that was not there never comes back.
         if !read.pods.iter().any(|(uid, pod)| *uid == seat.holder.uid && pod.is_some()) {
-            wrong.push(format!("I1: {} was gone when it was read live", seat.holder.name));
+            wrong.push(OneActive.broken(format!("{} was gone when it was read live", seat.holder.name)));
         }
     }
 
     fn successor(&self, seat: &SeatWrite, wrong: &mut Vec<String>) {
         let known = self.knows.pod(&seat.holder.uid).and_then(|(_, view)| view.as_ref());
         if !known.is_some_and(can_serve) {
-            wrong.push(format!("I1: {} cannot serve, and the replica was told so", seat.holder.name));
+            wrong.push(
+                OneActive.broken(format!("{} cannot serve, and the replica was told so", seat.holder.name)),
+            );
         }
         if seat.reason.is_judgement() && !self.knows.answers(&seat.holder.uid) {
-            wrong.push(format!("I6: {} without an answer of {}", seat.reason, seat.holder.name));
+            wrong.push(
+                RecordedReason.broken(format!("{} without an answer of {}", seat.reason, seat.holder.name)),
+            );
         }
     }
 
@@ -126,26 +127,28 @@ impl Asker<'_> {
             // What probes said long ago stands until the next one: a period and a time-out more.
             let within = LATELY + Duration::from_secs(2);
             if !gone && !self.world.truths.anything(&sealed.holder_uid, now, within) {
-                wrong.push(format!("I6: {} takes the seat from a good holder", seat.reason));
+                wrong.push(
+                    RecordedReason.broken(format!("{} takes the seat from a good holder", seat.reason)),
+                );
             }
         }
         let Some(holder) = self.leaves(seat) else { return };
         let gone = self.world.pod_by_uid(holder).is_none();
         let supported = self.world.truths.supports(seat.reason, holder, (now, self.replica, gone));
         if !(supported || seat.reason == Reason::NotReady && self.was_misled(holder)) {
-            wrong.push(format!("I6: {} of {holder} was not so lately", seat.reason));
+            wrong.push(RecordedReason.broken(format!("{} of {holder} was not so lately", seat.reason)));
         }
         if seat.reason == Reason::NodeNotReady && self.knows.ever_answered && (self.probes)(holder) {
-            wrong.push("I6: a node's silence alone, though probes can tell".into());
+            wrong.push(RecordedReason.broken("a node's silence alone, though probes can tell"));
         }
         let request = self.group.and_then(|group| group.switchover.as_deref());
         if seat.reason == Reason::Switchover && request.is_none() {
-            wrong.push("I6: a switchover nobody asked for".into());
+            wrong.push(RecordedReason.broken("a switchover nobody asked for"));
         }
         if self.group.is_some_and(|group| group.paused) {
             let living = self.knows.pod(holder).and_then(|(_, view)| view.as_ref());
             if living.is_some_and(MemberView::owns_address) {
-                wrong.push("I6: a move while the group is paused".into());
+                wrong.push(RecordedReason.broken("a move while the group is paused"));
             }
         }
     }
@@ -211,26 +214,30 @@ impl Asker<'_> {
         content: &SliceContent,
         mark: Option<&str>,
     ) -> Vec<String> {
-        let mut wrong = Vec::new();
-        if matches!(pre, Precondition::Unchanged { .. }) && mark.is_some_and(|name| name != CONTROLLER) {
-            wrong.push("I7: the slice is another controller's".into());
-        }
+        let owner = mark.filter(|_| matches!(pre, Precondition::Unchanged { .. }));
+        let mut wrong = self.world.history.judge_owner("the slice", owner);
         let Some(endpoint) = &content.endpoint else { return wrong };
         if !self.world.history.did_hold(&content.seat_uid, content.term, &endpoint.uid) {
-            wrong.push(format!("I1: {} did not hold the seat at term {}", endpoint.pod, content.term));
+            wrong.push(
+                OneActive.broken(format!("{} did not hold the seat at term {}", endpoint.pod, content.term)),
+            );
         }
         match self.knows.pod(&endpoint.uid) {
             Some((_, Some(pod))) if !pod.owns_address() => {
-                wrong.push(format!("I1: {} has finished, and the replica was told so", endpoint.pod));
+                wrong.push(
+                    OneActive.broken(format!("{} has finished, and the replica was told so", endpoint.pod)),
+                );
             }
             Some((_, Some(pod))) if !pod.ips.contains(&endpoint.ip) => {
-                wrong.push(format!("I1: {} is not an address of {}", endpoint.ip, endpoint.pod));
+                wrong
+                    .push(OneActive.broken(format!("{} is not an address of {}", endpoint.ip, endpoint.pod)));
             }
             Some((_, Some(_))) => {}
             // A list without a pod that was just read live may be older than that read; for two seconds that is believed.
             Some((_, None)) | None if self.was_read_alive(&endpoint.uid) => {}
             Some((_, None)) | None => {
-                wrong.push(format!("I1: {} is gone, and the replica was told so", endpoint.pod));
+                wrong
+                    .push(OneActive.broken(format!("{} is gone, and the replica was told so", endpoint.pod)));
             }
         }
         wrong

@@ -107,7 +107,7 @@ impl Sim {
             }
             PodOp::Relabel(how) => {
                 self.world.edit_pod(&name, |view| relabel(view, how));
-                self.world.marks.pod_touched(&uid);
+                self.world.history.pod_touched(&uid);
             }
         }
     }
@@ -343,7 +343,7 @@ impl Sim {
             slice.rv = rv.clone();
         }
         if !matches!(what, SliceOp::Edit | SliceOp::Foreign | SliceOp::Ours) {
-            self.world.history.slice_touched(&name);
+            self.world.history.service_touched(&name);
         }
         self.world.dirty.insert(Kind::Services);
     }
@@ -389,8 +389,7 @@ impl Sim {
                 self.world.services[at].found = self.world.service_of(&name);
             }
         }
-        self.world.history.slice_touched(&name);
-        self.world.marks.service_touched(&name);
+        self.world.history.service_touched(&name);
     }
 
     fn group(&mut self, what: GroupOp) {

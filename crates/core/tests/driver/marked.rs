@@ -29,28 +29,6 @@ pub(super) enum MarkedCall {
     Notice { ticket: Ticket, notice: Notification },
 }
 
-/// What genuine writes left of labels and selectors.
-#[derive(Debug, Default)]
-pub(super) struct Marks {
-    /// Pods that carry the active's label by a write of ours.
-    actives: BTreeMap<Uid, Arc<str>>,
-    /// The newest genuine stamp on each pod and Service.
-    stamps: BTreeMap<Arc<str>, (Uid, Term)>,
-}
-
-impl Marks {
-    /// Somebody else changed a pod's labels or marks.
-    pub(super) fn pod_touched(&mut self, uid: &Uid) {
-        self.actives.remove(uid);
-        self.stamps.remove(uid.as_str());
-    }
-
-    /// Somebody else changed a Service's selector or marks, or made it anew.
-    pub(super) fn service_touched(&mut self, name: &str) {
-        self.stamps.remove(name);
-    }
-}
-
 /// What follows the seat in the runs of a seed.
 pub(super) fn follows(rng: &mut Rng, spec: &mut GroupSpec, world: &mut World) {
     if rng.chance(35) {
@@ -132,7 +110,7 @@ impl World {
         apply(&mut stored.labels, &mut stored.mark, write);
         let view = stored.clone();
         self.dirty.insert(Kind::Members);
-        self.check_label(&view, write);
+        self.history.pod_labelled(&view, write);
         Ok(view)
     }
 
@@ -150,54 +128,8 @@ impl World {
         apply(&mut stored.selector, &mut stored.mark, write);
         let view = stored.clone();
         self.dirty.insert(Kind::Services);
-        if let Some(uid) = write.changes.get(MEMBER_LABEL).and_then(Option::as_ref) {
-            self.check_holder(&Uid::from(&**uid), write, &format!("{name} points to it"));
-        }
-        self.check_stamp(name, write);
+        self.history.service_pointed(name, write);
         Ok(view)
-    }
-
-    fn check_label(&mut self, pod: &MemberView, write: &MarkedWrite) {
-        let promoted =
-            write.changes.get(ROLE).and_then(Option::as_ref).is_some_and(|value| **value == *"active");
-        let pods = &self.pods;
-        self.marks.actives.retain(|uid, name| pods.get(name).is_some_and(|pod| pod.view.uid == *uid));
-        if promoted {
-            // One that the selector no longer picks, and that no seat names, is nobody's member: the shell sweeps its label.
-            let member = |name: &Arc<str>| pods.get(name).is_some_and(|pod| pod.view.selected);
-            let other = self.marks.actives.iter().find(|(uid, name)| **uid != pod.uid && member(name));
-            let other = other.map(|(_, name)| name.clone());
-            self.check_holder(&pod.uid, write, "it is labelled active");
-            if let Some(other) = other {
-                let wrong = format!("I1: {} is labelled active beside {other}", pod.name);
-                self.history.wrong.push(wrong);
-            }
-            self.marks.actives.insert(pod.uid.clone(), pod.name.clone());
-        } else if write.changes.contains_key(ROLE) {
-            self.marks.actives.remove(&pod.uid);
-        }
-        self.check_stamp(&Arc::from(pod.uid.as_str()), write);
-    }
-
-    fn check_holder(&mut self, uid: &Uid, write: &MarkedWrite, what: &str) {
-        let MarksWrite::Set(marks) = &write.marks else { return };
-        let held = marks.seat.as_ref().is_some_and(|seat| self.history.did_hold(&seat.uid, seat.term, uid));
-        if !held {
-            self.history.wrong.push(format!("I1: {uid} did not hold {:?}, and {what}", marks.seat));
-        }
-    }
-
-    fn check_stamp(&mut self, object: &Arc<str>, write: &MarkedWrite) {
-        let MarksWrite::Set(marks) = &write.marks else { return };
-        let Some(seat) = &marks.seat else { return };
-        if let Some((uid, term)) = self.marks.stamps.get(object)
-            && *uid == seat.uid
-            && *term > seat.term
-            && !self.history.is_blurred(uid)
-        {
-            self.history.wrong.push(format!("I3: {object} goes from term {term} back to {}", seat.term));
-        }
-        self.marks.stamps.insert(object.clone(), (seat.uid.clone(), seat.term));
     }
 }
 
@@ -239,19 +171,25 @@ impl Sim {
     }
 
     /// Whether a write is asked for over another install's marks, at the version that has them.
-    fn foreign(&self, call: &MarkedCall) -> Option<String> {
-        let (mark, name) = match call {
+    fn foreign(&self, call: &MarkedCall) -> Vec<String> {
+        let Some((mark, name)) = self.overwritten(call) else { return Vec::new() };
+        self.world.history.judge_owner(name, Some(&*mark.controller))
+    }
+
+    /// The marks that a write meets, and the name of the object that has them.
+    fn overwritten<'a>(&'a self, call: &'a MarkedCall) -> Option<(&'a Mark, &'a str)> {
+        match call {
             MarkedCall::Labels { pod, rv, .. } => {
                 let stored = self.world.pods.get(&pod.name).map(|pod| &pod.view);
-                (stored.filter(|stored| stored.rv == *rv)?.mark.as_ref()?, &pod.name)
+                Some((stored.filter(|stored| stored.rv == *rv)?.mark.as_ref()?, &pod.name))
             }
             MarkedCall::Selector { service, rv, .. } => {
                 let stored = self.world.services.iter().find(|other| other.name == *service)?;
-                (stored.found.selecting().filter(|stored| stored.rv == *rv)?.mark.as_ref()?, service)
+                let stored = stored.found.selecting().filter(|stored| stored.rv == *rv)?;
+                Some((stored.mark.as_ref()?, service))
             }
-            MarkedCall::Deletion { .. } | MarkedCall::Notice { .. } => return None,
-        };
-        (*mark.controller != *CONTROLLER).then(|| format!("I7: {name} is another controller's"))
+            MarkedCall::Deletion { .. } | MarkedCall::Notice { .. } => None,
+        }
     }
 
     pub(super) fn apply_marked(&mut self, who: Who, call: MarkedCall, fate: Fate) {

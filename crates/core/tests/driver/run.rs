@@ -10,6 +10,7 @@ use super::sim::{Sim, Tally};
 use super::world::{App, Pod, World, first_spec};
 use hotstandby_core::reason::Reason;
 use hotstandby_core::spec::{Failback, Timing};
+use hotstandby_invariants::Invariant::{Converges, Silent};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,7 +107,7 @@ fn converge(sim: &mut Sim) {
     if sim.wrong.is_empty()
         && let Err(why) = served(sim)
     {
-        sim.wrong.push(format!("I4: {why} {bound:?} after all trouble"));
+        sim.wrong.push(Converges.broken(format!("{why} {bound:?} after all trouble")));
     }
 }
 
@@ -161,11 +162,11 @@ fn be_quiet(sim: &mut Sim) {
         let noise = sim.noise.take().unwrap_or_default();
         // A return that waited for a penalty to end is no restlessness; but it must end.
         if !noise.iter().any(|line| line.contains(failback)) {
-            sim.wrong.extend(noise.first().map(|line| format!("I5: {line} in the quiet")));
+            sim.wrong.extend(noise.first().map(|line| Silent.broken(format!("{line} in the quiet"))));
             return;
         }
     }
-    sim.wrong.push("I5: the seat goes back for ever".into());
+    sim.wrong.push(Silent.broken("the seat goes back for ever"));
 }
 
 impl Replica {

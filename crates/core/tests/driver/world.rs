@@ -2,7 +2,6 @@
 
 use super::election::Electing;
 use super::history::History;
-use super::marked::Marks;
 use super::truth::Truths;
 use hotstandby_core::action::{Precondition, SeatWrite};
 use hotstandby_core::ids::{Rv, Term, Uid};
@@ -91,7 +90,6 @@ pub(super) struct World {
     pub(super) snaps: VecDeque<Arc<Snap>>,
     pub(super) dirty: BTreeSet<Kind>,
     pub(super) history: History,
-    pub(super) marks: Marks,
     /// What Services that have a selector select by, as their user wrote it.
     pub(super) selectors: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<str>>>,
     pub(super) truths: Truths,
@@ -133,7 +131,6 @@ impl World {
             snaps: VecDeque::new(),
             dirty: BTreeSet::new(),
             history: History::default(),
-            marks: Marks::default(),
             selectors: BTreeMap::new(),
             truths: Truths::default(),
             free_ips: Vec::new(),
@@ -210,6 +207,7 @@ impl World {
             mark: None,
             stateful: name.ends_with('0'),
         };
+        self.history.pod_stored(&view);
         self.pods.insert(name, Pod { view, app: App::Ok, app_ready: true });
         self.dirty.insert(Kind::Members);
     }
@@ -220,6 +218,7 @@ impl World {
         if let Some(pod) = self.pods.get_mut(name) {
             edit(&mut pod.view);
             pod.view.rv = rv;
+            self.history.pod_stored(&pod.view);
             self.dirty.insert(Kind::Members);
         }
     }
@@ -230,6 +229,7 @@ impl World {
             return;
         };
         if let Some(pod) = self.pods.remove(&name) {
+            self.history.pod_gone(uid);
             self.free_ips.extend(pod.view.ips);
             self.next_rv();
             self.dirty.insert(Kind::Members);

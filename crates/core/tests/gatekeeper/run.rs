@@ -7,6 +7,7 @@ use crate::rng::Rng;
 use crate::sim::{Sim, Tally};
 use hotstandby_core::gatekeeper::{Config, DEFAULT_KILL_MARGIN, Timing, Traffic};
 use hotstandby_core::ids::Term;
+use hotstandby_invariants::Invariant::Converges;
 use std::time::Duration;
 
 /// Leases and trouble of a seed.
@@ -73,7 +74,7 @@ pub(super) fn run(seed: u64, ops: &[Op], bend: Bend, trace: bool) -> Result<Tall
     }
     match sim.wrong {
         Some(wrong) => Err(wrong),
-        None if !lives => Err("I4: no command runs after all trouble has ended".into()),
+        None if !lives => Err(Converges.broken("no command runs after all trouble has ended")),
         None => Ok(sim.tally),
     }
 }

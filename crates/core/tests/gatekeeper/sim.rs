@@ -10,6 +10,7 @@ use hotstandby_core::action::{Precondition, Ticket};
 use hotstandby_core::gatekeeper::{LeaseRecord, LeaseState, Observation};
 use hotstandby_core::ids::{Term, Uid};
 use hotstandby_core::observation::WriteError;
+use hotstandby_invariants::Invariant::{OneProcess, TermsGrow};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -330,7 +331,9 @@ impl Sim {
     pub(super) fn exec(&mut self, member: usize, term: Option<Term>) {
         for (other, it) in self.members.iter().enumerate() {
             if it.command.alive {
-                self.wrong = Some(format!("I2: the command starts at {member} while it runs at {other}"));
+                self.wrong = Some(
+                    OneProcess.broken(format!("the command starts at {member} while it runs at {other}")),
+                );
                 self.overlap = it.command.term.zip(term);
             }
         }
@@ -338,8 +341,10 @@ impl Sim {
             // Terms compare only within one Lease.
             let uid = self.store.view().map_or_else(|| "none".into(), |view| view.uid.clone());
             if self.last_term.as_ref().is_some_and(|(last_uid, last)| *last_uid == uid && term <= *last) {
-                self.wrong =
-                    Some(format!("I3: a command starts at term {term} after one at {:?}", self.last_term));
+                self.wrong = Some(
+                    TermsGrow
+                        .broken(format!("a command starts at term {term} after one at {:?}", self.last_term)),
+                );
             }
             self.last_term = Some((uid, term));
         }

@@ -3,6 +3,7 @@
 use hotstandby_core::action::Precondition;
 use hotstandby_core::gatekeeper::{LeaseRecord, LeaseState, LeaseView};
 use hotstandby_core::observation::WriteError;
+use hotstandby_invariants::Invariant::TermsGrow;
 
 #[derive(Debug)]
 pub(super) struct Store {
@@ -67,7 +68,8 @@ impl Store {
         // Plain client-go renews its own name's record as its own.
         let plain = new.sealed().is_none() && old.holder == new.holder;
         if new.term < old.term || moved && !plain && new.term == old.term {
-            self.wrong = Some(format!("I3: term {} after {} of {:?}", new.term, old.term, old.holder));
+            let text = format!("term {} after {} of {:?}", new.term, old.term, old.holder);
+            self.wrong = Some(TermsGrow.broken(text));
         }
     }
 

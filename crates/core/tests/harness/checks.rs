@@ -1,154 +1,149 @@
-//! What must hold of every write a group asks for, judged by the world as it is.
+//! What must hold of every write a group asks for. What was stored judges the invariants that it can; the rest is judged by the
+//! world as it is.
 
-use super::world::World;
-use hotstandby_core::action::{Action, MarkedWrite, MarksWrite, MemberRef, Precondition, SeatWrite};
+use super::facts;
+use super::world::{CONTROLLER, World};
+use hotstandby_core::action::{Action, MarkedWrite, MemberRef, Precondition, SeatWrite};
 use hotstandby_core::ids::{Term, Uid};
 use hotstandby_core::labels::MEMBER_LABEL;
-use hotstandby_core::notice::Role;
+use hotstandby_core::notice::{Notification, Role};
 use hotstandby_core::reason::Reason;
-use hotstandby_core::view::{Mark, MemberView, SliceContent};
+use hotstandby_core::view::{Family, SliceContent};
+use hotstandby_invariants::Invariant::{OneActive, RecordedReason};
+use hotstandby_invariants::{Fact, History, Kind, Leads, Owner, PodRef, TermUse, Tolerance};
 use std::sync::Arc;
 
 /// Everything that is wrong with this action. `live`: nothing is held back, so what was read is what is.
-pub(super) fn check(world: &World, action: &Action, live: bool) -> Vec<String> {
+pub(super) fn check(world: &mut World, action: &Action, live: bool) -> Vec<String> {
+    world.tell_pods();
+    world.history.tolerate(if live { Tolerance::NONE } else { Tolerance::UNLIMITED });
     match action {
         Action::WriteSeat { precondition, seat, .. } => seat_write(world, precondition, seat, live),
-        Action::WriteSlice { service, family, content, .. } => {
-            let mut wrong = slice_content(world, content, live);
-            if let Some((uid, term)) = world.slice_terms.get(&(service.clone(), *family))
-                && *uid == content.seat_uid
-                && *term > content.term
-                && !is_set_back(world, content)
-            {
-                wrong.push(format!("I3: slice of {service} goes back from term {term} to {}", content.term));
-            }
-            let slice = world.slice(service, *family);
-            if slice.is_some_and(|slice| {
-                slice.controller.as_deref().is_some_and(|name| name != super::world::CONTROLLER)
-            }) {
-                wrong.push(format!("I7: slice of {service} is another controller's"));
-            }
-            wrong
-        }
+        Action::WriteSlice { service, family, content, .. } => slice_write(world, service, *family, content),
         Action::LabelPod { pod, write, .. } => label(world, pod, write, live),
         Action::PointService { service, write, .. } => pointer(world, service, write),
-        Action::Notify { notice, .. } => {
-            let holds = world.seat.as_ref().and_then(|seat| seat.sealed()).is_some_and(|marks| {
-                (marks.holder_uid == notice.to.uid) == (notice.role == Role::Active)
-                    && marks.term == notice.term
-            });
-            let wrong = (live && !holds && world.followed().is_none()).then(|| {
-                format!(
-                    "{} is told it is {} at term {}, and is not",
-                    notice.to.name,
-                    notice.role.as_str(),
-                    notice.term
-                )
-            });
-            wrong.into_iter().collect()
-        }
+        Action::Notify { notice, .. } if live => notification(world, notice).into_iter().collect(),
         _ => Vec::new(),
     }
 }
 
-fn label(world: &World, pod: &MemberRef, write: &MarkedWrite, live: bool) -> Vec<String> {
-    let mut wrong = marks(world, write, world.pod_by_uid(&pod.uid).and_then(|pod| pod.mark.as_ref()));
-    let role = world.group.spec.as_ref().ok().and_then(|spec| spec.role_label.as_ref());
-    let Some(role) = role else { return wrong };
-    let promotes = write.changes.get(&role.key) == Some(&Some(role.active.clone()));
-    if promotes && !held(world, write, &pod.uid) {
-        wrong.push(format!("I1: {} is labelled active for a seat that it did not hold", pod.name));
-    }
-    let carries =
-        |other: &&MemberView| other.uid != pod.uid && other.labels.get(&role.key) == Some(&role.active);
-    if let Some(other) = world.pods.values().find(carries).filter(|_| promotes && live) {
-        wrong.push(format!("I1: {} is labelled active beside {}", pod.name, other.name));
-    }
+/// What is wrong with a fact by what was stored.
+fn judge(world: &World, history: &History, fact: &Fact<'_>) -> Vec<String> {
+    history.judge(world.mono, fact).into_iter().map(String::from).collect()
+}
+
+/// What is wrong with a write to an object that this installation marked, if one did.
+fn judge_owner(world: &World, object: &str, install: Option<&str>) -> Vec<String> {
+    let owner = install.map_or(Owner::Nobody, Owner::Install);
+    judge(world, &world.history, &Fact::WriteAsked { object, owner })
+}
+
+fn slice_write(world: &World, service: &Arc<str>, family: Family, content: &SliceContent) -> Vec<String> {
+    let id = facts::slice_id(service, family);
+    let mut wrong = judge(world, &world.history, &facts::slice(&id, service, family, content));
+    let controller = world.slice(service, family).and_then(|slice| slice.controller.as_deref());
+    wrong.extend(judge_owner(world, "the slice", controller));
     wrong
+}
+
+fn label(world: &World, pod: &MemberRef, write: &MarkedWrite, live: bool) -> Vec<String> {
+    let mark = world.pod_by_uid(&pod.uid).and_then(|pod| pod.mark.as_ref());
+    let mut wrong = judge_owner(world, "the pod", mark.map(|mark| &*mark.controller));
+    let object = (Kind::Pod, pod.uid.as_str(), &*pod.name);
+    let leads_to = if promotes(world, write) {
+        Leads::To(PodRef { id: pod.uid.as_str(), name: &pod.name })
+    } else {
+        Leads::AsBefore
+    };
+    let asked = facts::route(object, leads_to, facts::stamp_of(write));
+    wrong.extend(judge(world, &with_labels(world, live), &asked));
+    wrong
+}
+
+/// Whether a write labels its pod active.
+fn promotes(world: &World, write: &MarkedWrite) -> bool {
+    let role = world.group.spec.as_ref().ok().and_then(|spec| spec.role_label.as_ref());
+    role.is_some_and(|role| write.changes.get(&role.key) == Some(&Some(role.active.clone())))
+}
+
+/// What was stored, and the marks and labels that stand, whoever wrote them. Labels count only where nothing is held back.
+fn with_labels(world: &World, live: bool) -> History {
+    let mut history = world.history.clone();
+    let role = world.group.spec.as_ref().ok().and_then(|spec| spec.role_label.as_ref());
+    for pod in world.pods.values() {
+        let carries = role.is_some_and(|role| pod.labels.get(&role.key) == Some(&role.active));
+        let leads_to = if carries && live {
+            Leads::To(PodRef { id: pod.uid.as_str(), name: &pod.name })
+        } else {
+            Leads::Nowhere
+        };
+        let stamp = facts::stamp_that_stands(pod.mark.as_ref());
+        history.record(world.mono, &facts::route((Kind::Pod, pod.uid.as_str(), &pod.name), leads_to, stamp));
+    }
+    history
 }
 
 fn pointer(world: &World, service: &Arc<str>, write: &MarkedWrite) -> Vec<String> {
     let found = world.services.iter().find(|other| other.name == *service);
     let mark = found.and_then(|found| found.found.selecting()).and_then(|found| found.mark.as_ref());
-    let mut wrong = marks(world, write, mark);
-    if let Some(Some(uid)) = write.changes.get(MEMBER_LABEL)
-        && !held(world, write, &Uid::from(&**uid))
-    {
-        wrong.push(format!("I1: {service} points to {uid} for a seat that it did not hold"));
-    }
+    let mut wrong = judge_owner(world, "the Service", mark.map(|mark| &*mark.controller));
+    let object = (Kind::Service, &**service, &**service);
+    let mut history = world.history.clone();
+    let stands = facts::route(object, Leads::AsBefore, facts::stamp_that_stands(mark));
+    history.record(world.mono, &stands);
+    let leads_to = match write.changes.get(MEMBER_LABEL) {
+        Some(Some(uid)) => Leads::To(PodRef { id: uid, name: uid }),
+        _ => Leads::AsBefore,
+    };
+    wrong.extend(judge(world, &history, &facts::route(object, leads_to, facts::stamp_of(write))));
     wrong
 }
 
-/// Whether this pod held the seat that the write names, at its term.
-fn held(world: &World, write: &MarkedWrite, uid: &Uid) -> bool {
-    let MarksWrite::Set(marks) = &write.marks else { return false };
-    marks.seat.as_ref().is_some_and(|seat| {
-        world.held.get(&(seat.uid.clone(), seat.term)) == Some(uid)
-            || world.held_uncounted.contains(&(seat.uid.clone(), uid.clone()))
-    })
-}
-
-/// What is wrong with the marks of a write over these.
-fn marks(world: &World, write: &MarkedWrite, had: Option<&Mark>) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let Some(had) = had else { return wrong };
-    if *had.controller != *super::world::CONTROLLER {
-        wrong.push("I7: the object is another controller's".into());
+/// A role that is told is the pod's role by the seat as it is. Where others elect, that is not known for sure.
+fn notification(world: &World, notice: &Notification) -> Option<String> {
+    let holds = world.seat.as_ref().and_then(|seat| seat.sealed()).is_some_and(|marks| {
+        (marks.holder_uid == notice.to.uid) == (notice.role == Role::Active) && marks.term == notice.term
+    });
+    if holds || world.followed().is_some() {
+        return None;
     }
-    if let (MarksWrite::Set(marks), Some((seat, term))) = (&write.marks, &had.stamp)
-        && let Some(now) = marks.seat.as_ref().filter(|now| now.uid == *seat && now.term < *term)
-        && world.followed().is_none()
-    {
-        wrong.push(format!("I3: marks go back from term {term} to {}", now.term));
-    }
-    wrong
-}
-
-/// Others set their own term back: the record says so.
-fn is_set_back(world: &World, content: &SliceContent) -> bool {
-    world.followed().is_some() && world.seat.as_ref().is_some_and(|seat| seat.term == Some(content.term))
-}
-
-fn highest(world: &World, within: Option<&Uid>) -> Option<Term> {
-    let all = world.held.keys().filter(|(uid, _)| within.is_none_or(|within| within == uid));
-    all.map(|(_, term)| *term).max()
+    let (name, role, term) = (&notice.to.name, notice.role.as_str(), notice.term);
+    Some(format!("{name} is told it is {role} at term {term}, and is not"))
 }
 
 fn seat_write(world: &World, pre: &Precondition, seat: &SeatWrite, live: bool) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if world.followed().is_some() {
-        wrong.push("I7: the seat of others is written".into());
-    }
-    let within = match pre {
-        Precondition::Absent => None,
-        Precondition::Unchanged { uid, .. } => Some(uid),
+    let owner = if world.followed().is_some() { Owner::Election } else { Owner::Nobody };
+    let mut wrong = judge(world, &world.history, &Fact::WriteAsked { object: "the seat", owner });
+    let (decided, newest) = match pre {
+        Precondition::Absent => {
+            let new: Uid = "a new seat".into();
+            let found = judge(world, &world.history, &facts::decided_seat(&new, seat, TermUse::AboveAll));
+            (found, world.history.newest_term_of_all())
+        }
+        Precondition::Unchanged { uid, .. } => {
+            let found = judge(world, &world.history, &facts::decided_seat(uid, seat, TermUse::New));
+            (found, world.history.newest_term(uid.as_str()))
+        }
     };
-    if highest(world, within).is_some_and(|highest| seat.term <= highest) {
-        wrong.push(format!("I3: the seat goes back to term {}", seat.term));
-    }
+    wrong.extend(decided);
+    let controller = world.seat.as_ref().and_then(|seat| seat.controller.as_deref());
+    wrong.extend(judge_owner(world, "the seat", controller));
     // A seat that stands as one of us wrote it.
-    let ours =
-        world.seat.as_ref().filter(|seat| seat.controller.as_deref() == Some(super::world::CONTROLLER));
-    let same_group = ours.and_then(|seat| seat.sealed()).filter(|marks| {
-        marks.group_uid == world.group.uid
-            && highest(world, within).is_none_or(|highest| marks.term >= highest)
-    });
+    let ours = world.seat.as_ref().filter(|_| controller == Some(CONTROLLER));
+    let is_newest = |term: Term| newest.is_none_or(|newest| i128::from(term.0) >= newest);
+    let same_group = ours
+        .and_then(|seat| seat.sealed())
+        .filter(|marks| marks.group_uid == world.group.uid && is_newest(marks.term));
     if same_group.is_some_and(|marks| marks.holder_uid == seat.holder.uid) {
-        wrong.push(format!("I6: the seat is written though {} holds it", seat.holder.name));
-    }
-    if world
-        .seat
-        .as_ref()
-        .is_some_and(|seat| seat.controller.as_deref().is_some_and(|name| name != super::world::CONTROLLER))
-    {
-        wrong.push("I7: the seat is another install's".into());
+        wrong
+            .push(RecordedReason.broken(format!("the seat is written though {} holds it", seat.holder.name)));
     }
     if !live {
         return wrong;
     }
     let successor = world.pod_by_uid(&seat.holder.uid);
     if successor.is_none_or(|pod| pod.terminating || !pod.ready || !pod.owns_address()) {
-        wrong.push(format!("I1: {} cannot serve", seat.holder.name));
+        wrong.push(OneActive.broken(format!("{} cannot serve", seat.holder.name)));
     }
     let before = same_group.map(|marks| world.pod_by_uid(&marks.holder_uid));
     let reason_holds = match (seat.reason, before) {
@@ -165,22 +160,7 @@ fn seat_write(world: &World, pre: &Precondition, seat: &SeatWrite, live: bool) -
         _ => true,
     };
     if !reason_holds {
-        wrong.push(format!("I6: {} is not so", seat.reason));
-    }
-    wrong
-}
-
-fn slice_content(world: &World, content: &SliceContent, live: bool) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let Some(endpoint) = &content.endpoint else { return wrong };
-    let held = world.held.get(&(content.seat_uid.clone(), content.term));
-    let uncounted = world.held_uncounted.contains(&(content.seat_uid.clone(), endpoint.uid.clone()));
-    if held != Some(&endpoint.uid) && !uncounted {
-        wrong.push(format!("I1: {} did not hold the seat at term {}", endpoint.pod, content.term));
-    }
-    let pod = world.pod_by_uid(&endpoint.uid);
-    if live && pod.is_none_or(|pod| !pod.owns_address() || !pod.ips.contains(&endpoint.ip)) {
-        wrong.push(format!("I1: {} at {} does not live", endpoint.pod, endpoint.ip));
+        wrong.push(RecordedReason.broken(format!("{} is not so", seat.reason)));
     }
     wrong
 }

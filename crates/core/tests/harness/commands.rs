@@ -9,6 +9,7 @@ use hotstandby_core::notice::Delivery;
 use hotstandby_core::observation::Observation;
 use hotstandby_core::seat::SeatState;
 use hotstandby_core::view::ServiceFound;
+use hotstandby_invariants::Invariant;
 
 /// Runs one command; a group that was told something is stepped until it rests.
 pub(super) fn run(session: &mut Session, line: &str) -> Result<(), String> {
@@ -132,8 +133,11 @@ fn act(session: &mut Session, verb: &str, mut words: Words) -> Result<(), String
             let span = duration(&words.next()?)?;
             (session.probing.on, session.noise) = (true, 0);
             session.advance(span);
-            let line = if session.noise == 0 { "quiet" } else { "VIOLATION: I5: it is not quiet" };
-            session.say(line);
+            if session.noise == 0 {
+                session.say("quiet");
+            } else {
+                session.say(&format!("VIOLATION: {}", Invariant::Silent.broken("it is not quiet")));
+            }
         }
         other => return Err(format!("{other} is no command")),
     }

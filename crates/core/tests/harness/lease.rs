@@ -1,5 +1,6 @@
 //! What others write to the Lease that the group follows.
 
+use super::facts;
 use super::session::Session;
 use super::words::Words;
 use hotstandby_core::follow::FollowedLease;
@@ -31,10 +32,12 @@ pub(super) fn write(session: &mut Session, words: &mut Words) -> Result<(), Stri
         "renewed" | "released" => {
             let by =
                 words.value("by").and_then(|pod| session.world.pods.get(&*pod)).map(|pod| pod.uid.clone());
-            let record = session.world.seat.as_mut().ok_or("no lease")?;
+            let record = session.world.seat.as_ref().ok_or("no lease")?;
             if let (Some(by), Some(term)) = (by, record.term) {
-                session.world.held.insert((record.uid.clone(), term), by);
+                let uid = record.uid.clone();
+                session.world.tell(&facts::followed_seat(&uid, Some(term), Some(&by)));
             }
+            let record = session.world.seat.as_mut().ok_or("no lease")?;
             record.rv = rv;
             if what == "released" {
                 record.holder = None;
@@ -66,11 +69,7 @@ fn take(
         None => had.as_ref().map_or(Some(Term(0)), |had| had.term.map(Term::next)),
     };
     let uid = had.map_or_else(|| world.next_uid("l"), |had| had.uid);
-    match (&pod, term) {
-        (Some(pod), Some(term)) => drop(world.held.insert((uid.clone(), term), pod.clone())),
-        (Some(pod), None) => drop(world.held_uncounted.insert((uid.clone(), pod.clone()))),
-        (None, _) => {}
-    }
+    world.tell(&facts::followed_seat(&uid, term, pod.as_ref()));
     let name: Arc<str> = world.followed().ok_or("no lease is followed")?;
     let followed = FollowedLease {
         name,

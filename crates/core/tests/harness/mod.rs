@@ -2,6 +2,7 @@
 
 mod checks;
 mod commands;
+mod facts;
 mod lease;
 mod objects;
 mod print;

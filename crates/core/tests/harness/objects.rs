@@ -435,7 +435,7 @@ fn slice(session: &mut Session, words: &mut Words) -> Result<(), String> {
     let usable = session.world.service(&name).ok_or("no such Service")?;
     if what == "delete" {
         usable.own.clear();
-        session.world.slice_terms.clear();
+        session.world.forget_slices();
         return Ok(());
     }
     for slice in usable.own.values_mut() {

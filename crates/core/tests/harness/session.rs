@@ -194,7 +194,7 @@ impl Session {
     }
 
     fn take(&mut self, action: &Action) {
-        for violation in checks::check(&self.world, action, self.auto) {
+        for violation in checks::check(&mut self.world, action, self.auto) {
             self.say(&format!("VIOLATION: {violation}"));
         }
         if let Some(line) = print::action(action, |uid| self.name_of(uid), self.world.mono) {

@@ -1,5 +1,6 @@
 //! The world as it is: live objects, and a small API server that checks preconditions.
 
+use super::facts;
 use hotstandby_core::action::{MarkedWrite, MarksWrite, MemberRef, Precondition, SeatWrite};
 use hotstandby_core::ids::{Rv, Term, Uid};
 use hotstandby_core::observation::{GroupView, WriteError};
@@ -10,6 +11,7 @@ use hotstandby_core::view::{
     Family, Mark, MemberView, NodesView, Phase, Protocol, SelectingService, ServiceFound, ServicePort,
     ServiceView, SliceContent, SliceView, UsableService,
 };
+use hotstandby_invariants::{Fact, History, Kind, TermUse, Tolerance};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,12 +58,10 @@ pub(super) struct World {
     pub(super) deleted_seat: Option<SeatRecord>,
     /// The followed Lease may not be read.
     pub(super) lease_refused: bool,
-    /// Who truly held a Lease that counts no transitions.
-    pub(super) held_uncounted: BTreeSet<(Uid, Uid)>,
-    /// Who truly held each seat at each term: what I1 and I3 are judged by.
-    pub(super) held: BTreeMap<(Uid, Term), Uid>,
-    /// The newest term that a genuine write left in each slice.
-    pub(super) slice_terms: BTreeMap<(Arc<str>, Family), (Uid, Term)>,
+    /// What was truly stored, as the judge of the invariants was told it.
+    pub(super) history: History,
+    /// The pods that the judge knows of and that were not told to be gone.
+    told_pods: BTreeSet<Uid>,
 }
 
 impl World {
@@ -91,9 +91,32 @@ impl World {
             gone_pods: Vec::new(),
             deleted_seat: None,
             lease_refused: false,
-            held_uncounted: BTreeSet::new(),
-            held: BTreeMap::new(),
-            slice_terms: BTreeMap::new(),
+            history: History::new(CONTROLLER, Tolerance::NONE),
+            told_pods: BTreeSet::new(),
+        }
+    }
+
+    /// Tells the judge what was stored. What the group asks for is judged when it asks, see `checks.rs`.
+    pub(super) fn tell(&mut self, fact: &Fact<'_>) {
+        self.history.record(self.mono, fact);
+    }
+
+    /// Tells the judge of all pods as they are, and of those that are gone.
+    pub(super) fn tell_pods(&mut self) {
+        let now: BTreeSet<Uid> = self.pods.values().map(|pod| pod.uid.clone()).collect();
+        for gone in self.told_pods.difference(&now) {
+            self.history.record(self.mono, &Fact::Gone { kind: Kind::Pod, id: gone.as_str() });
+        }
+        for pod in self.pods.values() {
+            self.history.record(self.mono, &facts::pod(pod));
+        }
+        self.told_pods = now;
+    }
+
+    /// Somebody deleted slices: nobody knows any more what the slices of the group carried.
+    pub(super) fn forget_slices(&mut self) {
+        for service in &self.services {
+            self.history.record(self.mono, &Fact::StampForgotten { object: &service.name });
         }
     }
 
@@ -189,7 +212,7 @@ impl World {
 
     /// A seat as some replica of the install `controller` would write it.
     pub(super) fn seal(&mut self, write: &SeatWrite, uid: Uid, controller: &str) -> SeatRecord {
-        self.held.insert((uid.clone(), write.term), write.holder.uid.clone());
+        self.tell(&facts::decided_seat(&uid, write, TermUse::New));
         SeatRecord {
             uid,
             rv: self.next_rv(),
@@ -252,7 +275,7 @@ impl World {
         };
         let usable = self.service(service).ok_or_else(|| WriteError::Refused("no such Service".into()))?;
         usable.own.insert(family, view.clone());
-        self.slice_terms.insert((service.clone(), family), (content.seat_uid.clone(), content.term));
+        self.tell(&facts::slice(&facts::slice_id(service, family), service, family, content));
         Ok(view)
     }
 
