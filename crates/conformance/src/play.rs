@@ -298,6 +298,7 @@ impl<'a> Player<'a> {
                 return json!(seen);
             }
             match timeout(PATIENCE, events.recv()).await {
+                Ok(Some(event)) if is_progress(&event) && !matches!(until, Until::End) => {}
                 Ok(Some(event)) => seen.push(event),
                 Ok(None) => {
                     if !matches!(until, Until::End) {
@@ -312,6 +313,13 @@ impl<'a> Player<'a> {
             }
         }
     }
+}
+
+/// Returns whether an event is a bookmark that only says how far the server has come. It sends one about once a minute if other
+/// objects of that kind were written, by its own clock. The bookmark that ends a streamed list is none of these.
+fn is_progress(event: &Value) -> bool {
+    let ends_list = event.pointer("/object/metadata/annotations/k8s.io~1initial-events-end").is_some();
+    event.get("type").and_then(Value::as_str) == Some("BOOKMARK") && !ends_list
 }
 
 /// Returns whether an event is about the object of this name. In a Table the object is in the first row.
@@ -341,5 +349,19 @@ async fn forward_events(mut body: Body, events: mpsc::UnboundedSender<Value>) {
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server").field("run", &self.run).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bookmarks_that_end_no_list_are_passed_over() {
+        let bookmark = json!({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}});
+        let ends = json!({"type": "BOOKMARK", "object": {"metadata": {"annotations": {"k8s.io/initial-events-end": "true"}}}});
+        let added = json!({"type": "ADDED", "object": {"metadata": {"name": "last"}}});
+        assert!(is_progress(&bookmark));
+        assert!(!is_progress(&ends) && !is_progress(&added));
     }
 }

@@ -41,9 +41,15 @@ macro_rules! fears {
     };
 }
 
-/// All fears, by what each test needs for itself alone.
+/// All fears, by what each test needs for itself alone. Of those that run side by side the longest begin first, so that none of
+/// them is left over at the end.
 pub(super) const ALL: &[Fear] = fears![
     Namespace {
+        await_frozen::await_one_process_frozen,
+        await_frozen::await_container_frozen,
+        model::modelled_api_server_is_wrong,
+        await_clocks::await_wall_clock_jumps,
+        await_clocks::await_machine_suspended,
         pods::process_killed,
         pods::pod_deleted,
         pods::readiness_lost,
@@ -94,17 +100,12 @@ pub(super) const ALL: &[Fear] = fears![
         annotated::annotated_service_with_a_slip_is_left_alone,
         old_connections::strict_order_promotes_before_the_old_one_let_go,
         install::missing_rights_are_listed,
-        model::modelled_api_server_is_wrong,
         await_planned::await_pod_deleted,
         await_planned::await_command_crash_loop,
         await_planned::await_rolling_update,
         await_planned::await_mixed_rolling_change,
-        await_frozen::await_one_process_frozen,
-        await_frozen::await_container_frozen,
         await_frozen::await_two_at_once_are_seen,
         await_faults::await_rights_removed,
-        await_clocks::await_machine_suspended,
-        await_clocks::await_wall_clock_jumps,
     }
     ServiceTiming {
         pods::pod_deleted_with_linger,
