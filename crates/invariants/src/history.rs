@@ -81,10 +81,7 @@ impl History {
             Fact::Slice(stored) => self.slices.note(&self.seats, stored),
             Fact::Pod(stored) => self.pods.note(moment, stored),
             Fact::Route(stored) => self.routes.note(&self.seats, stored),
-            Fact::Gone { kind: Kind::Pod, id } => {
-                self.pods.note_gone(moment, id);
-                self.routes.forget(id);
-            }
+            Fact::Gone { kind: Kind::Pod, id } => self.pods.note_gone(moment, id),
             Fact::Gone { kind: Kind::EndpointSlice, id } => self.slices.note_gone(id),
             Fact::StampForgotten { object } => {
                 self.slices.forget_stamps(object);

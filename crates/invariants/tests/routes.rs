@@ -33,6 +33,7 @@ fn a_demotion_before_a_promotion_is_fine() {
     world.tell(&label("b", Leads::Nowhere, 3));
     world.tell(&label("a", to("a"), 3));
     world.tell(&label("a", Leads::AsBefore, 3));
+    world.tell(&label("a", to("a"), 3));
     world.assert_fine();
 }
 

@@ -78,10 +78,18 @@ fn only_pods_that_count_and_belong_to_it_are_counted() {
 #[test]
 fn a_selector_that_selects_two_is_seen() {
     let mut world = world(&[Rule::OneSelected("web".into())]);
+    // Another Service may.
+    world.tell(&Fact::Service(StoredService { id: "u", name: "all", ..service_fact(&[APP]) }));
+    world.assert_fine();
     world.tell(&Fact::Service(service_fact(&[APP])));
     world.assert_only(OneActive, "a and b are selected by Service web");
+    // No selector selects no pod, and neither does a Service that is gone.
+    world.tell(&Fact::Service(by_role()));
     world.tell(&Fact::Service(service_fact(&[])));
+    world.assert_fine();
+    world.tell(&Fact::Service(by_role()));
     world.tell(&gone(Kind::Service, "v"));
+    world.tell(&Fact::Pod(pod("a", "active")));
     world.assert_fine();
 }
 
@@ -112,6 +120,17 @@ fn what_a_stranger_did_is_excused_until_it_is_put_right() {
 }
 
 #[test]
+fn the_write_that_ends_an_excuse_is_excused_with_it() {
+    let mut world = world(&[Rule::one_labelled(APP, ACTIVE)]);
+    world.tell(&Fact::Pod(StoredPod { author: Author::Stranger, ..pod("a", "standby") }));
+    world.tell(&Fact::Pod(pod("a", "active")));
+    world.assert_fine();
+    world.tell(&Fact::Pod(pod("a", "standby")));
+    world.tell(&Fact::Pod(pod("a", "active")));
+    world.assert_only(OneActive, "a and b carry role=active");
+}
+
+#[test]
 fn a_strangers_object_that_is_gone_excuses_nothing() {
     let mut world = world(&[Rule::one_labelled(APP, ACTIVE)]);
     world.tell(&Fact::Service(StoredService { author: Author::Stranger, id: "w", name: "w", ..by_role() }));
@@ -129,6 +148,8 @@ fn a_rule_counts_from_when_it_is_asked_for_until_it_is_dropped() {
     let rule = world.history.ask(Rule::OneSelected("web".into()));
     assert_eq!(world.history.judge_standing().len(), 1, "what stands when it is asked for counts");
     world.history.drop_rule(rule);
+    let dropped = world.history.ask(Rule::one_labelled(APP, ACTIVE));
+    world.history.drop_rule(dropped);
     world.tell(&Fact::Pod(pod("a", "active")));
     world.assert_fine();
     // With the next fact, whatever that is.
@@ -163,6 +184,7 @@ fn marks_name_a_holder() {
 fn marks_of_a_pod_that_is_not_active_or_of_a_stranger_are_not_asked_about() {
     let mut world = world(&[Rule::true_marks(ACTIVE)]);
     world.tell(&Fact::Pod(StoredPod { stamp: Some(stamp(8)), ..pod("a", "standby") }));
+    world.tell(&Fact::Pod(StoredPod { stamp: Some(stamp(8)), counts: false, ..pod("a", "active") }));
     for fact in marked(8) {
         match fact {
             Fact::Pod(pod) => world.tell(&Fact::Pod(StoredPod { author: Author::Stranger, ..pod })),

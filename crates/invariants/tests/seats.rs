@@ -42,6 +42,11 @@ fn a_decision_needs_a_term_of_its_own() {
     world.assert_fine();
     world.tell(&Fact::Seat(StoredSeat { term_use: TermUse::New, ..seat_fact(3, "a") }));
     world.assert_only(TermsGrow, "went back from 3 to 3");
+    // Of another holder it is wrong twice.
+    world.tell(&Fact::Seat(StoredSeat { term_use: TermUse::New, ..seat_fact(3, "b") }));
+    let texts: Vec<&str> = world.found.iter().map(|violation| &*violation.text).collect();
+    let two_holders = "term 3 of the seat has two holders: a and b";
+    assert_eq!(texts, ["the seat's term went back from 3 to 3", two_holders]);
 }
 
 #[test]

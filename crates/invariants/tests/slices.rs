@@ -95,6 +95,10 @@ fn an_address_that_the_pod_never_had_or_has_no_more_is_seen() {
     world.assert_fine();
     world.tell_at(ms(1_501), &slice(&[B], 2));
     world.assert_only(OneActive, "which lost that address 501ms before");
+    // Another write of the pod does not begin the time again.
+    world.tell_at(ms(1_550), &Fact::Pod(pod_fact("b", &["10.0.0.9"], &[])));
+    world.tell_at(ms(1_560), &slice(&[B], 2));
+    world.assert_only(OneActive, "which lost that address 560ms before");
     // It may come back.
     world.tell_at(ms(1_600), &Fact::Pod(pod_fact("b", &["10.0.0.2"], &[])));
     world.tell_at(ms(9_000), &slice(&[B], 2));
