@@ -1,6 +1,7 @@
 //! One member's health, from this replica's own probes.
 
 use crate::ids::Uid;
+use crate::suspicion::{Sign, Suspicion};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +73,9 @@ pub struct Health {
     last_error: Option<Arc<str>>,
     /// Failures were forgotten and nothing was heard since: no proof against it, but none that it answers either.
     unconfirmed: bool,
+    /// When the newest report that counted was sent.
+    newest_sent: Option<Duration>,
+    suspicion: Option<Suspicion>,
 }
 
 /// Failures since the last success.
@@ -79,37 +83,109 @@ pub struct Health {
 struct FailureRow {
     first_sent: Duration,
     failures: u32,
+    /// When the newest failure that counted towards the threshold was sent.
+    counted: Duration,
     first_refusal: Option<Duration>,
     refused_twice: bool,
     last: Outcome,
 }
 
 impl Health {
-    /// Takes a report in. Time-outs without a vantage point and reports that span a gap change nothing.
-    pub fn record(&mut self, report: &ProbeReport) {
+    /// Takes a report in. Time-outs without a vantage point and reports that span a gap change nothing. Reports count by when they
+    /// were sent: what was sent before the newest one that counted says nothing against it.
+    ///
+    /// `spacing`: while a suspicion stands, failures that are sent closer together than this count once towards the threshold. Probes
+    /// out of turn follow each other within milliseconds then, and the threshold is about periods.
+    pub fn record(&mut self, report: &ProbeReport, spacing: Duration) {
         if report.spans_gap {
             return;
         }
+        if let Some(suspicion) = &mut self.suspicion {
+            suspicion.note_probe(report.sent);
+        }
+        if report.outcome == Outcome::TimedOut && !report.vantage {
+            self.last_error.clone_from(&report.detail);
+            return;
+        }
+        let is_late = self.newest_sent.is_some_and(|newest| report.sent < newest);
+        self.newest_sent = self.newest_sent.max(Some(report.sent));
         match report.outcome {
-            Outcome::Success => {
-                self.answered = true;
-                self.last_success = Some(report.sent);
-                self.row = None;
-                self.last_error = None;
-                self.unconfirmed = false;
-            }
-            Outcome::TimedOut if !report.vantage => self.last_error.clone_from(&report.detail),
-            failure => {
-                self.last_error.clone_from(&report.detail);
-                self.row = Some(extend(self.row, failure, report));
-            }
+            Outcome::Success => self.record_success(report, is_late),
+            _ if is_late => self.last_error.clone_from(&report.detail),
+            failure => self.record_failure(report, failure, spacing),
         }
     }
 
-    /// The replica stood still: what was counted before proves nothing any more.
+    fn record_success(&mut self, report: &ProbeReport, is_late: bool) {
+        self.answered = true;
+        self.last_success = self.last_success.max(Some(report.sent));
+        if is_late {
+            return;
+        }
+        self.row = None;
+        self.last_error = None;
+        self.unconfirmed = false;
+        self.suspicion.take_if(|suspicion| suspicion.is_refuted_by(report.sent));
+    }
+
+    fn record_failure(&mut self, report: &ProbeReport, failure: Outcome, spacing: Duration) {
+        self.last_error.clone_from(&report.detail);
+        let stands = self.suspicion.is_some_and(|suspicion| suspicion.stands(report.sent));
+        let spacing = if stands { spacing } else { Duration::ZERO };
+        self.row = Some(extend(self.row, failure, report, spacing));
+        if failure == Outcome::Refused && !stands {
+            self.suspicion = Some(Suspicion::by_refusal(report.sent));
+        }
+    }
+
+    /// The tripwire to this member closed at this time.
+    pub fn note_tripwire_closed(&mut self, at: Duration) {
+        self.suspicion = Some(Suspicion::by_tripwire(at));
+    }
+
+    /// The suspicion against it, if one stands and is neither proven nor refuted.
+    pub fn suspicion(&self, now: Duration) -> Option<Suspicion> {
+        let is_proven = self.row.is_some_and(|row| row.refused_twice && row.last == Outcome::Refused);
+        self.suspicion.filter(|suspicion| suspicion.stands(now) && !is_proven)
+    }
+
+    /// When it should be probed next out of turn, because a suspicion stands.
+    pub fn next_probe(&self, now: Duration) -> Option<Duration> {
+        let suspicion = self.suspicion(now)?;
+        let row = self.row.filter(|row| row.last == Outcome::Refused);
+        let confirm_at = row.and_then(|row| row.first_refusal).map(|first| first + REFUSAL_SPACING);
+        suspicion.next_probe(confirm_at)
+    }
+
+    /// When its tripwire closed, if that is still a sign against it.
+    pub fn tripwire_closed_at(&self, now: Duration) -> Option<Duration> {
+        let suspicion = self.suspicion.filter(|suspicion| suspicion.stands(now))?;
+        (suspicion.sign() == Sign::TripwireClosed).then(|| suspicion.since())
+    }
+
+    /// Notes that a probe out of turn was asked for at this time.
+    pub fn note_probe_asked(&mut self, at: Duration) {
+        if let Some(suspicion) = &mut self.suspicion {
+            suspicion.note_probe(at);
+        }
+    }
+
+    /// The replica stood still: what was counted before proves nothing any more, and a suspicion begins again.
+    pub fn note_gap(&mut self, now: Duration) {
+        self.forget_failures();
+        self.suspicion = self.suspicion.map(|suspicion| suspicion.restart(now));
+    }
+
+    /// What was counted proves nothing any more, as somebody else reaches the member or it is not probed now.
     pub fn forget_failures(&mut self) {
         self.unconfirmed |= self.row.is_some();
         self.row = None;
+    }
+
+    /// It is not probed now: failures and a suspicion would stand for ever.
+    pub fn note_unprobed(&mut self) {
+        self.forget_failures();
+        self.suspicion = None;
     }
 
     /// Whether its newest counted report, forgotten or not, was a success.
@@ -155,12 +231,6 @@ impl Health {
         self.row.map(|row| row.first_sent)
     }
 
-    /// A first refusal that waits for the second: when the second may be sent.
-    pub fn confirm_refusal_at(&self) -> Option<Duration> {
-        let row = self.row.filter(|row| row.last == Outcome::Refused && !row.refused_twice)?;
-        row.first_refusal.map(|first| first + REFUSAL_SPACING)
-    }
-
     /// When the newest success was sent.
     pub fn last_success(&self) -> Option<Duration> {
         self.last_success
@@ -172,15 +242,20 @@ impl Health {
     }
 }
 
-fn extend(row: Option<FailureRow>, outcome: Outcome, report: &ProbeReport) -> FailureRow {
+fn extend(row: Option<FailureRow>, outcome: Outcome, report: &ProbeReport, spacing: Duration) -> FailureRow {
+    let is_first = row.is_none();
     let mut row = row.unwrap_or(FailureRow {
         first_sent: report.sent,
         failures: 0,
+        counted: report.sent,
         first_refusal: None,
         refused_twice: false,
         last: outcome,
     });
-    row.failures = row.failures.saturating_add(1);
+    if is_first || report.sent >= row.counted + spacing {
+        row.failures = row.failures.saturating_add(1);
+        row.counted = report.sent;
+    }
     row.last = outcome;
     match (outcome, row.first_refusal) {
         (Outcome::Refused, None) => row.first_refusal = Some(report.sent),
@@ -199,6 +274,8 @@ fn extend(row: Option<FailureRow>, outcome: Outcome, report: &ProbeReport) -> Fa
 mod tests {
     use super::*;
 
+    const SPACING: Duration = Duration::from_millis(10);
+
     fn report(outcome: Outcome, at_ms: u64) -> ProbeReport {
         ProbeReport {
             uid: "p".into(),
@@ -214,21 +291,24 @@ mod tests {
     fn after(reports: &[ProbeReport]) -> Health {
         let mut health = Health::default();
         for one in reports {
-            health.record(one);
+            health.record(one, SPACING);
         }
         health
     }
+
+    const AT: Duration = Duration::from_millis(110);
 
     #[test]
     fn two_refusals_five_ms_apart_mean_a_dead_process() {
         let first = after(&[report(Outcome::Success, 0), report(Outcome::Refused, 100)]);
         assert_eq!(first.verdict(true, 3), Verdict::Healthy);
-        assert_eq!(first.confirm_refusal_at(), Some(Duration::from_millis(105)));
+        let next = |health: &Health| health.next_probe(AT);
+        assert_eq!(next(&first), Some(Duration::from_millis(105)));
         let close = after(&[report(Outcome::Refused, 100), report(Outcome::Refused, 104)]);
         assert_eq!(close.verdict(true, 3), Verdict::Unknown);
         let apart = after(&[report(Outcome::Refused, 100), report(Outcome::Refused, 105)]);
         assert_eq!(apart.verdict(true, 3), Verdict::Unhealthy(Failing::Refused));
-        assert_eq!(apart.confirm_refusal_at(), None);
+        assert_eq!(next(&apart), None);
     }
 
     #[test]
@@ -265,8 +345,63 @@ mod tests {
         let two = [report(Outcome::Success, 0), report(Outcome::TimedOut, 10), report(Outcome::Wrong, 20)];
         let mut health = after(&two);
         assert_eq!(health.verdict(true, 3), Verdict::Healthy);
-        health.record(&report(Outcome::TimedOut, 30));
+        health.record(&report(Outcome::TimedOut, 30), SPACING);
         assert_eq!(health.verdict(true, 3), Verdict::Unhealthy(Failing::TimedOut));
         assert_eq!(health.failing_since(), Some(Duration::from_millis(10)));
+    }
+
+    #[test]
+    fn an_old_report_undoes_no_proof() {
+        let refused =
+            [report(Outcome::Success, 0), report(Outcome::Refused, 500), report(Outcome::Refused, 505)];
+        let mut health = after(&refused);
+        health.record(&report(Outcome::Wrong, 200), SPACING);
+        assert_eq!(health.verdict(true, 3), Verdict::Unhealthy(Failing::Refused));
+        health.record(&report(Outcome::Success, 300), SPACING);
+        assert_eq!(health.verdict(true, 3), Verdict::Unhealthy(Failing::Refused));
+        assert_eq!(health.last_success(), Some(Duration::from_millis(300)));
+    }
+
+    #[test]
+    fn a_failure_sent_before_the_newest_success_begins_no_row() {
+        let mut health = after(&[report(Outcome::Success, 100)]);
+        health.record(&report(Outcome::TimedOut, 50), SPACING);
+        assert!(!health.is_doubtful());
+        assert!(health.last_error().is_some(), "it is still shown");
+    }
+
+    #[test]
+    fn failures_of_probes_out_of_turn_do_not_add_up_to_the_threshold() {
+        let burst = [100, 103, 106, 109].map(|at| report(Outcome::Wrong, at));
+        let mut health = after(&[report(Outcome::Success, 0)]);
+        health.note_tripwire_closed(Duration::from_millis(99));
+        for one in &burst {
+            health.record(one, SPACING);
+        }
+        assert_eq!(health.verdict(true, 2), Verdict::Healthy);
+        health.record(&report(Outcome::Wrong, 110), SPACING);
+        assert_eq!(health.verdict(true, 2), Verdict::Unhealthy(Failing::Wrong));
+    }
+
+    #[test]
+    fn an_answer_from_a_listener_that_is_about_to_close_keeps_the_suspicion() {
+        let mut health = after(&[report(Outcome::Success, 0)]);
+        health.note_tripwire_closed(Duration::from_millis(100));
+        for (outcome, at) in [(Outcome::Success, 101), (Outcome::Wrong, 106)] {
+            health.record(&report(outcome, at), SPACING);
+            assert!(health.next_probe(AT).is_some(), "{outcome:?}");
+        }
+        health.record(&report(Outcome::Success, 120), SPACING);
+        assert_eq!(health.suspicion(Duration::from_millis(121)), None);
+    }
+
+    #[test]
+    fn a_gap_keeps_a_closed_tripwire() {
+        let mut health = after(&[report(Outcome::Success, 0)]);
+        health.note_tripwire_closed(Duration::from_millis(100));
+        health.note_probe_asked(Duration::from_millis(100));
+        let later = Duration::from_secs(9);
+        health.note_gap(later);
+        assert_eq!(health.next_probe(later), Some(later));
     }
 }

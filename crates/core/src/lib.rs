@@ -28,6 +28,7 @@ pub mod reason;
 pub mod report;
 pub mod seat;
 pub mod spec;
+pub mod suspicion;
 pub mod switchover;
 pub mod traffic;
 pub mod view;

@@ -15,9 +15,6 @@ use crate::view::{MemberView, ServiceFound};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a closed tripwire is worth reading ahead for: a dead process is proven within milliseconds.
-const TRIP_LASTS: Duration = Duration::from_secs(1);
-
 /// How long a first choice waits, once it could be made, for the member label of whoever traffic goes to already: its write may
 /// be late by some tries, and until then traffic stays where it is.
 const INCUMBENT_LABELLED: Duration = Duration::from_secs(5);
@@ -307,13 +304,13 @@ fn cause_to_leave(group: &mut Group, spec: &GroupSpec, now: Duration, holder: &M
     };
     match assess::standing(group, &member, now) {
         Standing::Leave(fact) => {
-            unused(group, fact).map(by_fact).or_else(|| judgement(group, &member, false))
+            unused(group, fact).map(by_fact).or_else(|| judgement(group, &member, now, false))
         }
         Standing::Doubtful(fact) if probes_can_tell(group, spec, &member, now) => {
-            judgement(group, &member, true).map(|cause| Cause { fact: Some(fact.key), ..cause })
+            judgement(group, &member, now, true).map(|cause| Cause { fact: Some(fact.key), ..cause })
         }
         Standing::Doubtful(fact) => unused(group, fact).map(by_fact),
-        Standing::Fine => judgement(group, &member, false),
+        Standing::Fine => judgement(group, &member, now, false),
     }
 }
 
@@ -339,7 +336,7 @@ fn probes_can_tell(group: &mut Group, spec: &GroupSpec, member: &MemberView, now
 }
 
 /// The probes' judgement of the holder. `hurried`: facts already speak against it, so one failure is enough.
-fn judgement(group: &Group, member: &MemberView, hurried: bool) -> Option<Cause> {
+fn judgement(group: &Group, member: &MemberView, now: Duration, hurried: bool) -> Option<Cause> {
     let health = group.detection.health.get(&member.uid)?;
     let first_sign = health.failing_since()?;
     let failing = match assess::verdict(group, &member.uid) {
@@ -347,7 +344,7 @@ fn judgement(group: &Group, member: &MemberView, hurried: bool) -> Option<Cause>
         _ if hurried && assess::armed(group) => Failing::TimedOut,
         _ => return None,
     };
-    let tripped = group.detection.tripped.as_ref().filter(|(uid, _)| *uid == member.uid).map(|(_, at)| *at);
+    let tripped = health.tripwire_closed_at(now);
     let (reason, answered_after) = match failing {
         Failing::Refused => (Reason::ProbeRefused, None),
         Failing::TimedOut => (Reason::ProbeTimedOut, Some(first_sign)),
@@ -367,14 +364,9 @@ fn suspicion(group: &Group, now: Duration, holder: &MemberRef) -> Option<Duratio
     if !assess::armed(group) {
         return None; // no proof can follow
     }
-    if let Some((uid, at)) = &group.detection.tripped
-        && *uid == holder.uid
-        && now < *at + TRIP_LASTS
-    {
-        return Some(*at);
-    }
     let health = group.detection.health.get(&holder.uid)?;
-    health.confirm_refusal_at().and(health.failing_since())
+    let since = health.suspicion(now)?.since();
+    Some(health.failing_since().map_or(since, |first| first.min(since)))
 }
 
 /// Answers a switchover request that cannot be followed; one that can stays pending until the seat has moved.

@@ -202,7 +202,6 @@ fn hold(group: &mut Group, now: Now, record: &SeatRecord, member: &MemberView) {
 
 /// Another member is active: it is told of once traffic has followed. What has followed already is no news.
 fn begin(group: &mut Group, now: Duration, seat: &Uid, marks: &SeatMarks, before: Option<Arc<str>>) {
-    group.detection.tripped = None;
     let spec = group.view.as_ref().and_then(|view| view.spec.clone().ok());
     if spec.is_some_and(|spec| projected::all_follow(group, &spec, seat, marks)) {
         group.told.pending = None;

@@ -105,8 +105,6 @@ struct Detection {
     probing_since: Option<Duration>,
     probed_as: Option<crate::spec::ProbeKind>,
     tripwire_off: BTreeMap<Uid, &'static str>,
-    tripped: Option<(Uid, Duration)>,
-    confirm_asked: Option<(Uid, Duration)>,
     vetoes_in_row: u32,
     /// Since when there is cause to leave the holder, and a fit member that must answer before it may follow.
     waiting_since: Option<Duration>,

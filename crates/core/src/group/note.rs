@@ -30,7 +30,7 @@ pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
         Observation::Probe(report) => note_probe(group, &report),
         Observation::TripwireClosed { uid, at } => {
             if group.holder_uid() == Some(&uid) {
-                group.detection.tripped = Some((uid, at));
+                group.detection.health.entry(uid).or_default().note_tripwire_closed(at);
             }
         }
         Observation::TripwireState { uid, off } => match off {
@@ -41,7 +41,7 @@ pub(super) fn note(group: &mut Group, now: Now, observation: Observation) {
                 group.detection.tripwire_off.remove(&uid);
             }
         },
-        Observation::ClockGap => note_gap(group),
+        Observation::ClockGap => note_gap(group, now.mono),
         Observation::Lead(lead) => group.lead = lead,
         Observation::Peers { ticket, veto } => change::note_peers(group, ticket, veto.is_some()),
         Observation::Verified { ticket, live } => {
@@ -183,22 +183,22 @@ fn highest_term<'a>(stamps: impl Iterator<Item = &'a (Uid, Term)>) -> Option<Ter
 
 fn note_probe(group: &mut Group, report: &crate::health::ProbeReport) {
     if group.members.as_ref().is_some_and(|members| members.contains_key(&report.uid)) {
+        let period =
+            group.view.as_ref().and_then(|view| view.spec.as_ref().ok()).map(|spec| spec.timing.period);
         let health = group.detection.health.entry(report.uid.clone()).or_default();
-        health.record(report);
+        // Nearly a period, as periodic probes are sent a little early or late.
+        health.record(report, period.unwrap_or_default() * 9 / 10);
         let answered = report.outcome == Outcome::Success && !report.spans_gap;
         if answered && group.holder_uid() == Some(&report.uid) {
             group.detection.vetoes_in_row = 0;
-            let before = |(uid, at): &(Uid, Duration)| *uid == report.uid && *at <= report.sent;
-            group.detection.tripped.take_if(|tripped| before(tripped));
         }
     }
 }
 
-fn note_gap(group: &mut Group) {
+fn note_gap(group: &mut Group, now: Duration) {
     for health in group.detection.health.values_mut() {
-        health.forget_failures();
+        health.note_gap(now);
     }
-    group.detection.tripped = None;
 }
 
 fn note_watched_seat(group: &mut Group, now: Duration, state: SeatState) {
@@ -297,7 +297,6 @@ fn note_handover(group: &mut Group, now: Duration, record: &SeatRecord) {
     if marks.reason.is_judgement() {
         group.penalties.entry(loser).or_default().lost_seat();
     }
-    group.detection.tripped = None;
     group.detection.vetoes_in_row = 0;
     group.told.pending = Some(tell::Pending {
         change: Change {

@@ -80,7 +80,7 @@ pub(super) fn forget_unprobed(group: &mut Group, spec: &GroupSpec) {
         .collect();
     for uid in unprobed {
         if let Some(health) = group.detection.health.get_mut(&uid) {
-            health.forget_failures();
+            health.note_unprobed();
         }
     }
 }
@@ -90,24 +90,21 @@ pub(super) fn plan(group: &Group, spec: &GroupSpec) -> Vec<ProbeTarget> {
     group.all_members().filter_map(|member| target(group, spec, member).ok()).collect()
 }
 
-/// Asks for probes out of turn: at once when the tripwire closed, and for the second of two refusals.
+/// Asks for a probe out of turn if one is due because the holder is suspected to have died.
 pub(super) fn confirm(group: &mut Group, now: Duration, actions: &mut Vec<Action>) {
-    let Some(holder) = group.holder_uid().cloned().filter(|_| group.follows().is_none()) else { return };
-    if let Some(at) = wanted(group, &holder)
-        && group.detection.confirm_asked != Some((holder.clone(), at))
-    {
-        group.detection.confirm_asked = Some((holder.clone(), at));
-        actions.push(Action::ProbeAt { uid: holder, at: at.max(now) });
+    let Some(holder) = group.holder_uid().cloned() else { return };
+    if group.follows().is_some() || !assess::armed(group) {
+        return; // nothing follows from it, or no proof can
     }
-}
-
-/// When the holder should be probed next out of turn.
-fn wanted(group: &Group, holder: &Uid) -> Option<Duration> {
-    let health = group.detection.health.get(holder);
-    if let Some(at) = health.and_then(crate::health::Health::confirm_refusal_at) {
-        return assess::armed(group).then_some(at);
+    let Some(health) = group.detection.health.get_mut(&holder) else { return };
+    let Some(due) = health.next_probe(now) else { return };
+    if due > now {
+        group.wake_at(due);
+        return;
     }
-    let tripped = group.detection.tripped.as_ref().filter(|(uid, _)| uid == holder).map(|(_, at)| *at)?;
-    let failing = health.is_some_and(crate::health::Health::is_doubtful);
-    (!failing).then_some(tripped)
+    health.note_probe_asked(now);
+    if let Some(next) = health.next_probe(now) {
+        group.wake_at(next);
+    }
+    actions.push(Action::ProbeAt { uid: holder, at: now });
 }
