@@ -4,8 +4,8 @@
 //! - It is opened after a successful probe, and at once a second connection is tried beside it: the full probe,
 //!   with half the time-out, so that a server that serves one connection at a time is free again before the next
 //!   periodic probe. No answer: [`SINGLE_CONNECTION`], and the tripwire stays off for this target.
-//! - A close with a healthy probe after it, and no failure between, was the server closing an idle connection.
-//!   After three of these: [`CLOSES_IDLE_CONNECTIONS`]. A connection that lived 15 s does not count and is simply
+//! - A close with a healthy probe after it, sent at least [`REFUTED_AFTER`] later, and no failure between, was the server
+//!   closing an idle connection. After three of these: [`CLOSES_IDLE_CONNECTIONS`]. A connection that lived 15 s does not count and is simply
 //!   opened again: opening four a minute is far less than the probing itself, and common servers close idle
 //!   connections after 20, 30 or 60 s.
 //! - TCP keepalive finds connections whose other end vanished. What it ends is no close: it is opened again
@@ -22,6 +22,7 @@ use crate::target::{Lane, Seen, Target};
 use hotstandby_core::health::Outcome;
 use hotstandby_core::observation::Observation;
 use hotstandby_core::spec::SHORTEST_PERIOD;
+use hotstandby_core::suspicion::REFUTED_AFTER;
 use socket2::{SockRef, TcpKeepalive};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -97,16 +98,17 @@ impl Tripwire<'_> {
         loop {
             self.success_since(after).await;
             let life = self.live().await;
-            after = Some(self.target.ctx.clock.mono());
+            let at = self.target.ctx.clock.mono();
+            after = Some(at);
             match life {
                 Life::Nothing => {}
                 Life::Off(why) => return why,
                 Life::Closed { lived } => {
                     let failures = self.seen.borrow().failures;
                     let uid = self.target.spec.uid.clone();
-                    let at = after.unwrap_or_default();
                     self.target.emit(Observation::TripwireClosed { uid, at });
-                    self.success_since(after).await;
+                    // A process that is killed may still answer for some milliseconds: that is no idle close.
+                    self.success_since(Some(at + REFUTED_AFTER)).await;
                     let failed_since = self.seen.borrow().failures != failures;
                     self.closes = idle_closes(self.closes, lived, failed_since);
                     if self.closes >= PATIENCE {
@@ -130,11 +132,14 @@ impl Tripwire<'_> {
         let Some(mut stream) = open(self.target).await else { return Life::Nothing };
         let opened = self.target.ctx.clock.mono();
         let mut end = pin!(end_of(&mut stream));
-        let tested = tokio::select! {
+        let (tested, sent, done) = tokio::select! {
             biased;
             end = &mut end => return self.after(&end, opened),
             tested = test_second_connection(self.target) => tested,
         };
+        if self.target.ctx.clock.spans_gap(sent, done) {
+            return Life::Nothing; // this replica stood still, not the server
+        }
         match tested {
             Some(Outcome::Success) => self.wrong_tests = 0,
             Some(Outcome::TimedOut) => return Life::Off(SINGLE_CONNECTION),
@@ -146,7 +151,12 @@ impl Tripwire<'_> {
                     Life::Off(SINGLE_CONNECTION)
                 };
             }
-            Some(Outcome::Refused) | None => return Life::Nothing,
+            Some(Outcome::Refused) => {
+                let refused = (Outcome::Refused, Some("the second connection was refused".into()));
+                self.target.report(refused, sent, done);
+                return Life::Nothing;
+            }
+            None => return Life::Nothing,
         }
         if !std::mem::replace(&mut self.told, true) {
             let uid = self.target.spec.uid.clone();
@@ -181,8 +191,18 @@ fn addr(target: &Target) -> SocketAddr {
     SocketAddr::new(target.spec.ip, target.spec.port)
 }
 
+/// Opens the connection. A refusal is as good a proof as that of any probe, and is reported.
 async fn open(target: &Target) -> Option<TcpStream> {
-    let stream = timeout(target.spec.timeout, connect(addr(target))).await.ok()?.ok()?;
+    let trial = timeout(target.spec.timeout, connect(addr(target)));
+    let (tried, sent, done) = target.timed(Lane::Periodic, trial).await;
+    let stream = match tried.ok()? {
+        Ok(stream) => stream,
+        Err(ConnectError::Remote(Outcome::Refused, text)) => {
+            target.report((Outcome::Refused, Some(text.into())), sent, done);
+            return None;
+        }
+        Err(_) => return None,
+    };
     let (idle, between) = KEEPALIVE;
     let keepalive = TcpKeepalive::new().with_time(idle).with_interval(between).with_retries(3);
     // Without it the tripwire works as well, only a vanished peer is not noticed.
@@ -190,13 +210,13 @@ async fn open(target: &Target) -> Option<TcpStream> {
     Some(stream)
 }
 
-/// The outcome, or `None` where this machine could not try.
-async fn test_second_connection(target: &Target) -> Option<Outcome> {
+/// The outcome, or `None` where this machine could not try; and when it began and ended.
+async fn test_second_connection(target: &Target) -> (Option<Outcome>, Duration, Duration) {
     let spec = &target.spec;
     let limit = (spec.timeout / 2).min(LONGEST_TEST);
     let trial = Box::pin(probe(spec.ip, spec.port, &spec.wire, limit));
-    let (tested, _, _) = target.timed(Lane::Urgent, trial).await;
-    tested.ok().map(|(outcome, _)| outcome)
+    let (tested, sent, done) = target.timed(Lane::Urgent, trial).await;
+    (tested.ok().map(|(outcome, _)| outcome), sent, done)
 }
 
 async fn end_of(stream: &mut TcpStream) -> End {

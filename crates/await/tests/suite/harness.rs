@@ -228,7 +228,9 @@ impl Plan {
     }
 
     pub(crate) fn start_with(self, stdin: Stdio) -> Member {
-        let mut words = self.below.clone();
+        // A signal that is ignored stays so through every exec, and a shell sets no trap for it: `nohup` would hide SIGHUP.
+        let mut words = vec!["env".to_owned(), "--default-signal".to_owned()];
+        words.extend(self.below.clone());
         words.push(binary().display().to_string());
         words.extend(self.flags);
         words.push("--".to_owned());

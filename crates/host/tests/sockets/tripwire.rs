@@ -4,6 +4,7 @@ use crate::support::{LIMIT, OK, Seen, Server, answer, context, head, ms, sink, s
 use hotstandby_core::action::{ProbeTarget, WireProbe};
 use hotstandby_core::health::Outcome;
 use hotstandby_core::observation::Observation;
+use hotstandby_core::suspicion::REFUTED_AFTER;
 use hotstandby_host::context::HostContext;
 use hotstandby_host::prober::GroupProber;
 use hotstandby_host::tripwire::{CLOSES_IDLE_CONNECTIONS, SINGLE_CONNECTION};
@@ -12,7 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
 
 /// A period so long that whatever comes soon does not come from it.
 const RARELY: Duration = Duration::from_mins(10);
@@ -111,6 +113,61 @@ async fn without_a_tripwire_a_killed_process_is_still_found_at_once() {
     assert!(refused.sent < killed + ms(5_000), "{refused:?}");
     let again = seen.outcome(Outcome::Refused).await;
     assert!(again.sent >= refused.sent + ms(5), "the second may prove the first");
+}
+
+/// Answers a probe, holds the tripwire and answers the connection beside it. When told to die it closes the tripwire first, as the
+/// kernel does with a killed process: the listener takes one more probe, and is gone when that one is answered.
+async fn serve_until_killed(listener: TcpListener, killed: oneshot::Receiver<()>) {
+    let (probe, _) = listener.accept().await.unwrap();
+    answer(probe, OK).await;
+    let (idle, _) = listener.accept().await.unwrap();
+    let (second, _) = listener.accept().await.unwrap();
+    answer(second, OK).await;
+    killed.await.unwrap();
+    drop(idle);
+    let (last, _) = listener.accept().await.unwrap();
+    drop(listener);
+    answer(last, OK).await;
+}
+
+#[tokio::test]
+async fn refused_reopening_is_reported_like_a_refused_probe() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (kill, killed) = oneshot::channel();
+    tokio::spawn(serve_until_killed(listener, killed));
+    let (mut prober, mut seen, _ctx) = prober(vec![ProbeTarget { period: RARELY, ..wired(addr) }]);
+    assert_eq!(seen.tripwire_state().await, None);
+    seen.drain();
+    kill.send(()).unwrap();
+    let (uid, at) = seen.tripwire_closed().await;
+    prober.probe_at(&uid, at + REFUTED_AFTER);
+    seen.outcome(Outcome::Success).await;
+    // Nobody asks for another probe: what is refused is the tripwire.
+    seen.outcome(Outcome::Refused).await;
+}
+
+#[tokio::test]
+async fn process_that_answers_once_more_while_it_dies_has_not_closed_an_idle_connection() {
+    let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (mut prober, mut seen, ctx) = prober(vec![ProbeTarget { period: RARELY, ..wired(addr) }]);
+    // More deaths than idle closes are forgiven.
+    for _ in 0..5 {
+        let (kill, killed) = oneshot::channel();
+        let serving = tokio::spawn(serve_until_killed(listener, killed));
+        kill.send(()).unwrap();
+        let (uid, at) = seen.tripwire_closed().await;
+        prober.probe_at(&uid, at);
+        seen.outcome(Outcome::Success).await;
+        serving.await.unwrap();
+        prober.probe_at(&uid, at + ms(5));
+        seen.outcome(Outcome::Refused).await;
+        listener = TcpListener::bind(addr).await.unwrap();
+        prober.probe_at(&uid, ctx.clock.mono().max(at + REFUTED_AFTER));
+    }
+    let off = |one: &Observation| matches!(one, Observation::TripwireState { off: Some(_), .. });
+    assert!(!seen.drain().iter().any(off), "it was turned off");
 }
 
 /// Closes connections that say nothing for 100 ms; answers 200 while `healthy`, else 500.
