@@ -316,9 +316,12 @@ impl<'a> Player<'a> {
 }
 
 /// Returns whether an event is a bookmark that only says how far the server has come. It sends one about once a minute if other
-/// objects of that kind were written, by its own clock. The bookmark that ends a streamed list is none of these.
+/// objects of that kind were written, by its own clock. The bookmark that ends a streamed list is none of these. In a Table the
+/// object is in the first row.
 fn is_progress(event: &Value) -> bool {
-    let ends_list = event.pointer("/object/metadata/annotations/k8s.io~1initial-events-end").is_some();
+    let ends_list = ["/object/metadata", "/object/rows/0/object/metadata"]
+        .iter()
+        .any(|place| event.pointer(&format!("{place}/annotations/k8s.io~1initial-events-end")).is_some());
     event.get("type").and_then(Value::as_str) == Some("BOOKMARK") && !ends_list
 }
 
@@ -360,6 +363,9 @@ mod tests {
     fn only_bookmarks_that_end_no_list_are_passed_over() {
         let bookmark = json!({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}});
         let ends = json!({"type": "BOOKMARK", "object": {"metadata": {"annotations": {"k8s.io/initial-events-end": "true"}}}});
+        let in_table =
+            json!({"type": "BOOKMARK", "object": {"kind": "Table", "rows": [{"object": ends["object"]}]}});
+        assert!(!is_progress(&in_table));
         let added = json!({"type": "ADDED", "object": {"metadata": {"name": "last"}}});
         assert!(is_progress(&bookmark));
         assert!(!is_progress(&ends) && !is_progress(&added));

@@ -103,7 +103,7 @@ mod tests {
         let mut offsets = Vec::new();
         while let Some(due) = suspicion.next_probe(None) {
             suspicion.note_probe(due);
-            offsets.push(u64::try_from((due - begin).as_millis()).unwrap());
+            offsets.push(u64::try_from(due.saturating_sub(begin).as_millis()).unwrap());
         }
         offsets
     }
