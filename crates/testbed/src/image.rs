@@ -213,8 +213,8 @@ pub fn clocked_archive(progress: &Progress) -> Result<PathBuf> {
     let program = "hotstandby-await";
     progress.say(format!("building {program} linked dynamically"));
     let folder = target_folder();
-    // Unoptimised, as `cargo test` has built it already: what these clocks are about is no question of speed.
-    cargo_build(program, program, &[], &folder, "")?;
+    // Unoptimised, and of the whole workspace's choice of features: `cargo test` has built it already.
+    cargo_build(program, &[], &folder, "")?;
     let gatekeeper = folder.join("debug").join(program);
     let mut files = libraries_of(&gatekeeper)?;
     files.extend([
@@ -287,8 +287,9 @@ fn build_static_with(
 ) -> Result<PathBuf> {
     let target = target.unwrap_or_else(target_folder);
     progress.say(format!("building {bin} statically linked"));
-    let arguments: Vec<&str> = ["--target", TARGET].into_iter().chain(more.iter().copied()).collect();
-    cargo_build(package, bin, &arguments, &target, "-C target-feature=+crt-static")?;
+    let arguments: Vec<&str> =
+        ["--package", package, "--target", TARGET].into_iter().chain(more.iter().copied()).collect();
+    cargo_build(bin, &arguments, &target, "-C target-feature=+crt-static")?;
     let profile = if more.contains(&"small") { "small" } else { "release" };
     Ok(target.join(TARGET).join(profile).join(bin))
 }
@@ -298,10 +299,10 @@ fn target_folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
 }
 
-fn cargo_build(package: &str, bin: &str, more: &[&str], target: &Path, rustflags: &str) -> Result<()> {
+fn cargo_build(bin: &str, more: &[&str], target: &Path, rustflags: &str) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(&cargo)
-        .args(["build", "--quiet", "--package", package, "--bin", bin])
+        .args(["build", "--quiet", "--bin", bin])
         .args(more)
         .arg("--target-dir")
         .arg(target)
@@ -317,7 +318,7 @@ fn cargo_build(package: &str, bin: &str, more: &[&str], target: &Path, rustflags
             Prerequisite(format!("{bin} is to be built and this needs cargo in PATH ({error})"))
         })?;
     if !status.success() {
-        bail!("building {bin} of package {package} failed ({status}): see cargo's output above");
+        bail!("building {bin} failed ({status}): see cargo's output above");
     }
     Ok(())
 }

@@ -91,9 +91,12 @@ impl Trial {
             })
             .await?;
         }
-        let move_it = json!({"spec": {"selector": {MEMBER_LABEL: "x"}}}).to_string();
-        let patch = ["patch", "service", "pointed-early", "--type=merge", "-p", &move_it];
+        // Another value each time: dry runs are allowed, and a patch that was stored before the policy worked changes nothing again.
+        let mut tries = 0;
         until(PATIENT, "policy hotstandby-pointers to be in force", async || {
+            tries += 1;
+            let move_it = json!({"spec": {"selector": {MEMBER_LABEL: format!("x{tries}")}}}).to_string();
+            let patch = ["patch", "service", "pointed-early", "--type=merge", "-p", &move_it];
             Ok(self.refused(POINTERS, &patch).await.ok())
         })
         .await
