@@ -298,6 +298,11 @@ impl Trial {
         for group in &groups {
             env.objects.delete(Kind::ActiveStandby, &self.namespace, name_of(group)).await?;
         }
+        // Then the Services: the namespace would delete them late, and the next test waits for them.
+        let (services, _) = env.objects.list(Kind::Service, &self.namespace, "").await?;
+        for service in &services {
+            env.objects.delete(Kind::Service, &self.namespace, name_of(service)).await?;
+        }
         env.objects.delete(Kind::Namespace, "", &self.namespace).await?;
         // Changes of endpoints would delay the next test's own. The rest of the namespace may take its time.
         until(Duration::from_secs(30), "the test's Services and slices to go", async || {

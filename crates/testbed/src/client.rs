@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -11,12 +12,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
-use tokio::time::{MissedTickBehavior, timeout_at};
+use tokio::time::{Instant as Clock, MissedTickBehavior, timeout_at};
 
 use crate::netns::spawn_in_netns;
 use crate::trace::{Failover, Failure, Outcome, Sample, Trace};
 
 const MAX_ANSWER: usize = 16 * 1024;
+
+/// A client that sees a limit pass later than this did not run meanwhile: what it waited for may have come in time.
+const STALL: Duration = Duration::from_millis(20);
 
 /// What a client does.
 #[derive(Debug, Clone)]
@@ -29,7 +33,7 @@ pub struct ClientConfig {
     pub period: Duration,
     /// How long it waits for a connection.
     pub connect_timeout: Duration,
-    /// How long it waits for the whole answer, from the start.
+    /// How long it waits for the whole answer, from the start. Neither limit counts time in which the client itself did not run.
     pub total_timeout: Duration,
 }
 
@@ -208,12 +212,11 @@ async fn exchange(config: &ClientConfig, start: Instant) -> Result<Outcome, Fail
     let socket = socket.map_err(|_| Failure::Local)?;
     // Closed with a reset, so that the port rests and no entry of a dead address is met again.
     socket.set_zero_linger().map_err(|_| Failure::Local)?;
-    let mut stream =
-        match timeout_at((start + config.connect_timeout).into(), socket.connect(config.target)).await {
-            Err(_) => return Err(Failure::ConnectTimeout),
-            Ok(Err(error)) => return Err(connect_failure(&error)),
-            Ok(Ok(stream)) => stream,
-        };
+    let mut stream = match awake_until(start + config.connect_timeout, socket.connect(config.target)).await {
+        None => return Err(Failure::ConnectTimeout),
+        Some(Err(error)) => return Err(connect_failure(&error)),
+        Some(Ok(stream)) => stream,
+    };
     let head =
         format!("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", config.path, config.target);
     let conversation = async {
@@ -226,11 +229,28 @@ async fn exchange(config: &ClientConfig, start: Instant) -> Result<Outcome, Fail
         }
         io::Result::Ok(answer)
     };
-    match timeout_at((start + config.total_timeout).into(), conversation).await {
-        Err(_) => Err(Failure::AnswerTimeout),
-        Ok(Err(_)) => Err(Failure::Cut),
-        Ok(Ok(answer)) if answer.is_empty() => Err(Failure::Cut),
-        Ok(Ok(answer)) => parse_answer(&answer).ok_or(Failure::BadAnswer),
+    match awake_until(start + config.total_timeout, conversation).await {
+        None => Err(Failure::AnswerTimeout),
+        Some(Err(_)) => Err(Failure::Cut),
+        Some(Ok(answer)) if answer.is_empty() => Err(Failure::Cut),
+        Some(Ok(answer)) => parse_answer(&answer).ok_or(Failure::BadAnswer),
+    }
+}
+
+/// What a future returns, or `None` if it has not ended at the limit. Time in which this thread did not run does not count: where
+/// the limit is seen to have passed [`STALL`] ago, the future gets as much time again as was lost.
+async fn awake_until<T>(limit: Instant, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut limit = Clock::from_std(limit);
+    loop {
+        if let Ok(output) = timeout_at(limit, &mut future).await {
+            return Some(output);
+        }
+        let late = limit.elapsed();
+        if late < STALL {
+            return None;
+        }
+        limit = Clock::now() + late;
     }
 }
 
@@ -292,17 +312,51 @@ mod tests {
         assert_eq!(parse_answer(b"HTTP/1.1 200 OK\r\n\r\n"), None);
     }
 
-    #[test]
-    fn a_refused_port_is_seen_and_a_server_is_told_by_name() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let target = listener.local_addr().unwrap();
-        let server = thread::spawn(move || {
+    /// Answers one request as web-1.
+    fn serve_once(listener: std::net::TcpListener) -> thread::JoinHandle<()> {
+        thread::spawn(move || {
             use std::io::{Read as _, Write as _};
             let (mut stream, _) = listener.accept().unwrap();
             let mut buffer = [0; 256];
             let _count = stream.read(&mut buffer).unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nweb-1 7\n").unwrap();
+        })
+    }
+
+    /// A machine with more to do than it can bear lets the client stand still: that is no failure of the Service.
+    #[test]
+    fn a_client_that_stood_still_while_it_connected_still_gets_its_answer() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let ms = Duration::from_millis;
+        let config = ClientConfig {
+            connect_timeout: ms(10),
+            total_timeout: ms(20),
+            ..ClientConfig::new(listener.local_addr().unwrap())
+        };
+        let server = serve_once(listener);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let sample = runtime.block_on(async {
+            let request = tokio::spawn(async move { request(&config).await });
+            // The client's only thread is blocked, from when the connection is asked for until long after both limits.
+            tokio::spawn(async move { thread::sleep(ms(200)) }).await.unwrap();
+            request.await.unwrap()
         });
+        assert_eq!(sample.who(), Some("web-1"));
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_client_that_runs_takes_a_late_answer_for_none() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let limit = Instant::now() + Duration::from_millis(10);
+        assert_eq!(runtime.block_on(awake_until(limit, std::future::pending::<()>())), None);
+    }
+
+    #[test]
+    fn a_refused_port_is_seen_and_a_server_is_told_by_name() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = listener.local_addr().unwrap();
+        let server = serve_once(listener);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let config = ClientConfig::new(target);
         assert_eq!(runtime.block_on(request(&config)).who(), Some("web-1"));
