@@ -13,6 +13,7 @@ use super::scene::{GROUP, SERVICE};
 use super::view::{Change, Seat, history};
 use super::watchdog::{Watchdog, World, pod_ip};
 use hotstandby_testbed::client::{Client, ClientConfig};
+use hotstandby_testbed::commits::Commits;
 use hotstandby_testbed::faults::{ContainerProcess, Inflicted};
 use hotstandby_testbed::trace::{Failover, Trace};
 use hotstandby_testbed::wait::until;
@@ -54,6 +55,8 @@ pub struct Trial {
     /// When it hurt something, first.
     pub fault: Option<Inflicted>,
     client: Option<Client>,
+    /// When the packet filter of the client's node was changed.
+    commits: Option<Commits>,
     notes: Vec<String>,
 }
 
@@ -76,6 +79,7 @@ impl Trial {
             zero_wall: SystemTime::now(),
             fault: None,
             client: None,
+            commits: None,
             notes: Vec::new(),
         })
     }
@@ -151,6 +155,8 @@ impl Trial {
     pub async fn start_client_of(&mut self, service: &str, active: &str, not_on: &[&str]) -> Result<()> {
         let target = self.address(service, 80).await?;
         let node = self.env.node_for_client(not_on)?;
+        let netns = node.netns();
+        self.commits = Some(tokio::task::spawn_blocking(move || Commits::watch(&netns)).await??);
         let client = Client::start(Some(node.netns()), ClientConfig::new(target))?;
         until(PATIENT, &format!("the client on {} to be answered by {active}", node.name()), async || {
             let trace = client.snapshot();
@@ -242,7 +248,8 @@ impl Trial {
     pub fn nothing_failed(&self) -> Result<()> {
         let trace = self.trace();
         ensure!(!trace.samples().is_empty(), "the client has seen nothing");
-        if trace.failed() > 0 {
+        let commits = self.commits.as_ref().map(Commits::seen).unwrap_or_default();
+        if trace.failed_but_for(&commits) > 0 {
             bail!("requests failed: {}", hotstandby_testbed::client::summary(&trace));
         }
         Ok(())
@@ -317,5 +324,6 @@ impl Trial {
     /// Stops the client.
     pub fn end_client(&mut self) {
         self.client = None;
+        self.commits = None;
     }
 }

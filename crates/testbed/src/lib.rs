@@ -19,6 +19,7 @@
 pub mod access;
 pub mod client;
 pub mod cluster;
+pub mod commits;
 pub mod dns;
 pub mod draw;
 pub mod faults;

@@ -81,6 +81,11 @@ impl Sample {
     }
 }
 
+/// How long after it was made a commit of the packet filter may be seen on a busy machine.
+const COMMIT_SEEN: Duration = Duration::from_millis(30);
+/// How long after a commit was seen a request may have begun that met it: clocks are read one after the other.
+const COMMIT_LATE: Duration = Duration::from_millis(2);
+
 /// A stretch in which every request, in the order they were started, failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
@@ -132,6 +137,20 @@ impl Trace {
     /// How many failed.
     pub fn failed(&self) -> usize {
         self.samples.iter().filter(|sample| sample.failure().is_some()).count()
+    }
+
+    /// How many failed, but for one for each commit of the packet filter in whose moment it began, see [`crate::commits`]. `commits`: when
+    /// each was seen, which is shortly after it was made.
+    pub fn failed_but_for(&self, commits: &[Instant]) -> usize {
+        let mut commits = commits.to_vec();
+        let failed = self.samples.iter().filter(|sample| sample.failure().is_some());
+        let unexplained = failed.filter(|sample| {
+            let met = commits.iter().position(|commit| {
+                sample.start + COMMIT_SEEN >= *commit && sample.start <= *commit + COMMIT_LATE
+            });
+            met.map(|index| commits.remove(index)).is_none()
+        });
+        unexplained.count()
     }
 
     /// How many failed in which way.
@@ -323,6 +342,16 @@ mod tests {
         assert_eq!(trace.gap_after(zero + ms(63)), None);
         assert_eq!(trace.failed(), 4);
         assert_eq!(trace.failures()[&Failure::Refused], 4);
+    }
+
+    #[test]
+    fn one_request_may_fail_for_each_commit_it_met_and_no_other() {
+        let zero = Instant::now();
+        let trace = trace(zero, "aaa-aa--aa");
+        assert_eq!(trace.failed_but_for(&[]), 3);
+        assert_eq!(trace.failed_but_for(&[zero + ms(31)]), 2);
+        assert_eq!(trace.failed_but_for(&[zero + ms(31), zero + ms(62)]), 1, "two in a row are an outage");
+        assert_eq!(trace.failed_but_for(&[zero + ms(200)]), 3);
     }
 
     #[test]
