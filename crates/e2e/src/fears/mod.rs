@@ -100,14 +100,14 @@ pub(super) const ALL: &[Fear] = fears![
         annotated::annotated_service_with_a_slip_is_left_alone,
         old_connections::strict_order_promotes_before_the_old_one_let_go,
         install::missing_rights_are_listed,
-        await_planned::await_pod_deleted,
         await_planned::await_command_crash_loop,
         await_planned::await_rolling_update,
         await_planned::await_mixed_rolling_change,
         await_frozen::await_two_at_once_are_seen,
         await_faults::await_rights_removed,
     }
-    ServiceTiming {
+    Speed {
+        await_planned::await_pod_deleted,
         pods::pod_deleted_with_linger,
         workloads::rolling_update,
         old_connections::old_connections_outlive_the_switch,

@@ -7,9 +7,10 @@ pub(crate) enum Needs {
     /// Its own namespace, which every test has. Such tests run side by side, so they must not care about the speed of others,
     /// nor about when kube-proxy programs a change: it programs one a second on each node, whoever made it.
     Namespace,
-    /// The timing of changes to Services: the test holds a deadline that a change of somebody else's endpoints could delay by
-    /// kube-proxy's second, such as a pod that serves on for 1.1 s after it was told to end.
-    ServiceTiming,
+    /// The speed of the cluster: the test holds a deadline that the work of others could make it miss. A change of somebody else's
+    /// endpoints can cost kube-proxy's second, where a pod serves on for 1.1 s after it was told to end; an API server that is
+    /// busy with others may not answer within the 300 ms that a lease of one second leaves for a call.
+    Speed,
     /// What is installed for the whole cluster: hotstandby's rights beyond its own, and admission policies.
     Install,
     /// The replicas of hotstandby.
@@ -27,7 +28,7 @@ impl Needs {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Namespace => "namespace",
-            Self::ServiceTiming => "service timing",
+            Self::Speed => "speed",
             Self::Install => "install",
             Self::Replicas => "replicas",
             Self::ControlPlane => "control plane",
