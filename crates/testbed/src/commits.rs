@@ -1,9 +1,9 @@
 //! When a node's packet filter was changed.
 //!
-//! kube-proxy replaces the rules of a Service in one nftables transaction. A connection that begins in the very moment in which one is
-//! committed can meet neither the old rules nor the new ones, and is lost. That is the kernel's doing: of 740,000 connections through a
-//! chain that nft alone replaced 4,204 times, with no Kubernetes at hand, 17 were lost (Linux 6.18), each begun during a transaction
-//! and no two during the same. Tests that promise that no request fails do not promise that for the kernel.
+//! kube-proxy replaces the rules of a Service in one nftables transaction. A connection that begins in the very moment of a transaction can
+//! be lost, whatever it leads to. Measured with nft alone and no Kubernetes at hand (Linux 6.18): of 740,000 connections through a
+//! chain that was replaced 4,204 times, 17 had no answer, and each of them had begun during a transaction. So tests that promise
+//! that no request fails do not promise that for such a moment.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
