@@ -54,10 +54,14 @@ pub struct Trial {
     pub zero_wall: SystemTime,
     /// When it hurt something, first.
     pub fault: Option<Inflicted>,
-    client: Option<Client>,
-    /// When the packet filter of the client's node was changed.
-    commits: Option<Commits>,
+    client: Option<Watched>,
     notes: Vec<String>,
+}
+
+/// A client, and when the packet filter of its node was changed.
+struct Watched {
+    client: Client,
+    commits: Commits,
 }
 
 impl Trial {
@@ -79,7 +83,6 @@ impl Trial {
             zero_wall: SystemTime::now(),
             fault: None,
             client: None,
-            commits: None,
             notes: Vec::new(),
         })
     }
@@ -156,7 +159,7 @@ impl Trial {
         let target = self.address(service, 80).await?;
         let node = self.env.node_for_client(not_on)?;
         let netns = node.netns();
-        self.commits = Some(tokio::task::spawn_blocking(move || Commits::watch(&netns)).await??);
+        let commits = tokio::task::spawn_blocking(move || Commits::watch(&netns)).await??;
         let client = Client::start(Some(node.netns()), ClientConfig::new(target))?;
         until(PATIENT, &format!("the client on {} to be answered by {active}", node.name()), async || {
             let trace = client.snapshot();
@@ -167,13 +170,13 @@ impl Trial {
         })
         .await?;
         client.take();
-        self.client = Some(client);
+        self.client = Some(Watched { client, commits });
         Ok(())
     }
 
     /// What the client has seen.
     pub fn trace(&self) -> Trace {
-        self.client.as_ref().map(Client::snapshot).unwrap_or_default()
+        self.client.as_ref().map(|watched| watched.client.snapshot()).unwrap_or_default()
     }
 
     /// Waits for something in what the client sees.
@@ -245,12 +248,15 @@ impl Trial {
     }
 
     /// Checks that no request has failed.
-    pub fn nothing_failed(&self) -> Result<()> {
+    pub fn nothing_failed(&mut self) -> Result<()> {
         let trace = self.trace();
         ensure!(!trace.samples().is_empty(), "the client has seen nothing");
-        let commits = self.commits.as_ref().map(Commits::seen).unwrap_or_default();
-        if trace.failed_but_for(&commits) > 0 {
+        let commits = self.client.as_ref().map(|watched| watched.commits.seen()).unwrap_or_default();
+        if trace.failed_outside(&commits) > 0 {
             bail!("requests failed: {}", hotstandby_testbed::client::summary(&trace));
+        }
+        if trace.failed() > 0 {
+            self.note(format!("{} requests failed when the packet filter was changed", trace.failed()));
         }
         Ok(())
     }
@@ -301,14 +307,12 @@ impl Trial {
     pub async fn remove_objects(&self) -> Result<()> {
         let env = &self.env;
         // The groups first: were the pods to go first, the seats would move from one terminating pod to the next.
-        let (groups, _) = env.objects.list(Kind::ActiveStandby, &self.namespace, "").await?;
-        for group in &groups {
-            env.objects.delete(Kind::ActiveStandby, &self.namespace, name_of(group)).await?;
-        }
         // Then the Services: the namespace would delete them late, and the next test waits for them.
-        let (services, _) = env.objects.list(Kind::Service, &self.namespace, "").await?;
-        for service in &services {
-            env.objects.delete(Kind::Service, &self.namespace, name_of(service)).await?;
+        for kind in [Kind::ActiveStandby, Kind::Service] {
+            let (objects, _) = env.objects.list(kind, &self.namespace, "").await?;
+            for object in &objects {
+                env.objects.delete(kind, &self.namespace, name_of(object)).await?;
+            }
         }
         env.objects.delete(Kind::Namespace, "", &self.namespace).await?;
         // Changes of endpoints would delay the next test's own. The rest of the namespace may take its time.
@@ -324,6 +328,5 @@ impl Trial {
     /// Stops the client.
     pub fn end_client(&mut self) {
         self.client = None;
-        self.commits = None;
     }
 }

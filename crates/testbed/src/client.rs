@@ -19,7 +19,8 @@ use crate::trace::{Failover, Failure, Outcome, Sample, Trace};
 
 const MAX_ANSWER: usize = 16 * 1024;
 
-/// A client that sees a limit pass later than this did not run meanwhile: what it waited for may have come in time.
+/// If the client notices this long after a limit that it has passed, its thread did not run meanwhile, and the answer may have come in
+/// time.
 const STALL: Duration = Duration::from_millis(20);
 
 /// What a client does.
@@ -323,7 +324,7 @@ mod tests {
         })
     }
 
-    /// A machine with more to do than it can bear lets the client stand still: that is no failure of the Service.
+    /// On an overloaded machine the client's thread may not run for some time. That is no failure of the Service.
     #[test]
     fn a_client_that_stood_still_while_it_connected_still_gets_its_answer() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

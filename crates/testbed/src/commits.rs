@@ -1,9 +1,9 @@
 //! When a node's packet filter was changed.
 //!
-//! kube-proxy replaces the rules of a Service in one nftables transaction. A connection that begins in the very moment of a transaction can
-//! be lost, whatever it leads to. Measured with nft alone and no Kubernetes at hand (Linux 6.18): of 740,000 connections through a
-//! chain that was replaced 4,204 times, 17 had no answer, and each of them had begun during a transaction. So tests that promise
-//! that no request fails do not promise that for such a moment.
+//! kube-proxy replaces the rules of a Service in one nftables transaction. A connection that begins during the transaction can be lost,
+//! wherever it leads. Measured with nft alone and no Kubernetes at hand (Linux 6.18): of 740,000 connections through a
+//! chain that was replaced 4,204 times, 17 had no answer, and each of them had begun during a transaction. So a test
+//! that asserts that no request fails does not assert it for such a moment.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

@@ -81,9 +81,10 @@ impl Sample {
     }
 }
 
-/// How long after it was made a commit of the packet filter may be seen on a busy machine.
+/// The longest time from a commit of the packet filter to when it is seen, on a busy machine.
 const COMMIT_SEEN: Duration = Duration::from_millis(30);
-/// How long after a commit was seen a request may have begun that met it: clocks are read one after the other.
+/// A request that met a commit begins no later than this after the commit was seen: its start is noted just before the connection is
+/// opened, on another thread.
 const COMMIT_LATE: Duration = Duration::from_millis(2);
 
 /// A stretch in which every request, in the order they were started, failed.
@@ -139,9 +140,9 @@ impl Trace {
         self.samples.iter().filter(|sample| sample.failure().is_some()).count()
     }
 
-    /// How many failed, but for one for each commit of the packet filter in whose moment it began, see [`crate::commits`]. `commits`: when
-    /// each was seen, which is shortly after it was made.
-    pub fn failed_but_for(&self, commits: &[Instant]) -> usize {
+    /// How many failed that a change of the packet filter does not explain. A change explains one request that began when it was
+    /// committed, see [`crate::commits`]. `commits`: when each commit was seen, which is shortly after it was made.
+    pub fn failed_outside(&self, commits: &[Instant]) -> usize {
         let mut commits = commits.to_vec();
         let failed = self.samples.iter().filter(|sample| sample.failure().is_some());
         let unexplained = failed.filter(|sample| {
@@ -348,10 +349,10 @@ mod tests {
     fn one_request_may_fail_for_each_commit_it_met_and_no_other() {
         let zero = Instant::now();
         let trace = trace(zero, "aaa-aa--aa");
-        assert_eq!(trace.failed_but_for(&[]), 3);
-        assert_eq!(trace.failed_but_for(&[zero + ms(31)]), 2);
-        assert_eq!(trace.failed_but_for(&[zero + ms(31), zero + ms(62)]), 1, "two in a row are an outage");
-        assert_eq!(trace.failed_but_for(&[zero + ms(200)]), 3);
+        assert_eq!(trace.failed_outside(&[]), 3);
+        assert_eq!(trace.failed_outside(&[zero + ms(31)]), 2);
+        assert_eq!(trace.failed_outside(&[zero + ms(31), zero + ms(62)]), 1, "two in a row are an outage");
+        assert_eq!(trace.failed_outside(&[zero + ms(200)]), 3);
     }
 
     #[test]

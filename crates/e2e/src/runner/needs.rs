@@ -7,9 +7,9 @@ pub(crate) enum Needs {
     /// Its own namespace, which every test has. Such tests run side by side, so they must not care about the speed of others,
     /// nor about when kube-proxy programs a change: it programs one a second on each node, whoever made it.
     Namespace,
-    /// The speed of the cluster: the test holds a deadline that the work of others could make it miss. A change of somebody else's
-    /// endpoints can cost kube-proxy's second, where a pod serves on for 1.1 s after it was told to end; an API server that is
-    /// busy with others may not answer within the 300 ms that a lease of one second leaves for a call.
+    /// The speed of the cluster: the test has a deadline, and tests that run at the same time could make it miss that deadline. For
+    /// example, kube-proxy waits a second between two changes, and a pod of the test serves for only 1.1 s after it is deleted. Or a
+    /// lease lasts a second, which leaves 300 ms for a call, and the API server takes longer while it is busy.
     Speed,
     /// What is installed for the whole cluster: hotstandby's rights beyond its own, and admission policies.
     Install,
